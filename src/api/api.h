@@ -1,0 +1,39 @@
+/*
+ * The HTTP API: /v1, /healthz, /readyz, /metrics. libmicrohttpd on epoll threads; a connection whose event or
+ * change is being committed is suspended and costs no thread. docs/openapi.yaml is the contract.
+ */
+#pragma once
+
+#include "base/seal.h"
+#include "base/settings.h"
+#include "directory/directory.h"
+#include "journal/journal.h"
+#include "method/method.h"
+#include "store/store.h"
+#include "transport/guard.h"
+
+/* What the API works with; all borrowed and outliving it. */
+typedef struct bh_api_rooms {
+	bh_store *store;
+	bh_directory *directory;
+	bh_journal *journal;
+	const bh_sealer *sealer;
+	void (*metrics)(void *user, GString *out); /* appends what other rooms have to tell, in Prometheus' text form; NULL: nothing */
+	void *user;
+} bh_api_rooms;
+
+typedef struct bh_api bh_api;
+
+/* Listens at once. BH_ERROR_IO: "cannot listen on 127.0.0.1:8380: ... (is another bellhop running? choose another with --listen)". */
+bh_api *bh_api_open(const bh_api_rooms *rooms, const bh_settings *settings, bh_guard *guard, bh_methods *methods, GError **error);
+
+/* After a reload: what is read at each request from now on. `settings` must outlive the API; references are taken. */
+void bh_api_use(bh_api *api, const bh_settings *settings, bh_guard *guard, bh_methods *methods);
+
+/* "127.0.0.1:8380" with the port that the kernel chose. */
+const char *bh_api_address(const bh_api *api);
+
+/* Accepts no new connections and answers 503 to new requests; what is under way goes on. */
+void bh_api_quiesce(bh_api *api);
+/* Waits until what is under way is answered, then frees. The journal must still be open. */
+void bh_api_close(bh_api *api);

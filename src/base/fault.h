@@ -1,0 +1,13 @@
+/*
+ * BH_FAULT("store.before-commit") marks a place where dying would matter. With the
+ * meson option `faults` the process kills itself (SIGKILL) at the point that the environment
+ * variable BH_FAULT names, at the n-th time with "name:n". Nothing in other builds.
+ */
+#pragma once
+
+#ifdef BH_WITH_FAULTS
+void bh_fault_point(const char *name);
+#define BH_FAULT(name) bh_fault_point(name)
+#else
+#define BH_FAULT(name) ((void)0)
+#endif

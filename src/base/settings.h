@@ -1,0 +1,67 @@
+/*
+ * Every setting of the process is a row of one table (settings.c): name, type, default, range, help. The parser of
+ * the file, the command line, the environment, `bellhop config` and docs/settings.md read the same rows.
+ *
+ * Order of strength: command line, environment (BELLHOP_<NAME>), file, default. The file is lines of
+ * `name = value`, `#` begins a comment. An unknown name, a wrong value or a name given twice is an error
+ * with file and line, and nothing starts.
+ */
+#pragma once
+
+#include "base/time.h"
+
+#include <glib.h>
+#include <stdbool.h>
+
+typedef struct bh_settings {
+	/* where */
+	char *data_dir;          /* data_dir      "var": database, keys, state */
+	char *listen;            /* listen        "127.0.0.1:8380"; port 0 lets the kernel choose */
+	char *methods_dir;       /* methods_dir   "" means: methods/ beside the binary's share folder, else ./methods */
+	char *types_file;        /* types_file    "" own event types, JSON array, read at start and reload */
+	char *store;             /* store         "" means sqlite:<data_dir>/bellhop.db */
+	/* behaviour */
+	char *owners;            /* owners        "all" | "first" */
+	char *unknown_event_types; /* unknown_event_types "refuse" | "accept" */
+	char **allow;            /* allow         comma list: CIDR, host, host:port that the guard lets through */
+	bool https_only;         /* https_only    no */
+	char *ca_file;           /* ca_file       "" the system's */
+	/* pace */
+	GArray *retry_schedule;  /* retry_schedule "5s,5m,30m,2h,5h,10h,14h,20h,24h" (bh_usec each) */
+	int64_t retry_jitter_percent; /* 20 */
+	bh_usec retry_jitter_first;   /* 2s: the first delay gets 0 to this on top */
+	bh_usec retry_after_max; /* 10h */
+	bh_usec overload_floor;  /* 60s */
+	bh_usec lifetime;        /* 80h */
+	bh_usec total_timeout;   /* 15s: of a webhook that sets none */
+	bh_usec dns_timeout, connect_timeout, tls_timeout; /* 5s each */
+	int64_t in_flight_max;   /* 256 a process */
+	int64_t in_flight_per_webhook; /* 10 */
+	int64_t window;          /* 1024: waiting deliveries of one webhook kept in memory */
+	int64_t window_bytes;    /* 32 MiB: payloads of waiting deliveries kept in memory, all webhooks together */
+	/* doors */
+	int64_t api_threads;     /* 1 */
+	int64_t delivery_loops;  /* 1 */
+	int64_t connections_max; /* 1000: of the API */
+	int64_t intake_memory;   /* 64 MiB: bodies being received, all connections together */
+	int64_t journal_queue;   /* 100000 entries */
+	/* log */
+	char *log_level;         /* "info" */
+	char *log_format;        /* "plain" | "json" */
+} bh_settings;
+
+/*
+ * Reads file (NULL: none), environment and `overrides` ("name=value", NULL-terminated, may be NULL). NULL with
+ * BH_ERROR_INVALID: "bellhop.conf line 7: ...".
+ */
+bh_settings *bh_settings_load(const char *file, char *const *overrides, GError **error);
+void bh_settings_free(bh_settings *s);
+G_DEFINE_AUTOPTR_CLEANUP_FUNC(bh_settings, bh_settings_free)
+
+/* Each row as text, for `bellhop config` and the docs. */
+typedef struct bh_setting_shown {
+	const char *name, *type, *range, *help, *default_text;
+	char *value;
+	const char *source; /* "default", "file", "environment", "command line" */
+} bh_setting_shown;
+GArray *bh_settings_show(const bh_settings *s); /* of bh_setting_shown; clear func set */

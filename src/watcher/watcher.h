@@ -1,0 +1,41 @@
+/*
+ * Who gets an event, and why: one verdict per webhook looked at. Pure: a function of the event and a snapshot.
+ */
+#pragma once
+
+#include "directory/directory.h"
+#include "event/event.h"
+
+typedef enum bh_verdict {
+	BH_VERDICT_TRIGGERED = 1,
+	BH_VERDICT_HELD,
+	BH_VERDICT_NO_MANAGER, /* webhook 0: the property is unknown or has no manager */
+	BH_VERDICT_TYPE_NOT_SELECTED,
+	BH_VERDICT_PROPERTY_NOT_SELECTED,
+	BH_VERDICT_OWN_CHANGE,
+	BH_VERDICT_FILTERED,
+	BH_VERDICT_COALESCED,
+} bh_verdict;
+
+/* "triggered", "held", "no_manager", "type_not_selected" ...: stored, and shown. */
+const char *bh_verdict_name(bh_verdict verdict);
+bool bh_verdict_parse(const char *text, bh_verdict *ret);
+/* One plain sentence for a person: "The webhook does not select events of this type." */
+const char *bh_verdict_sentence(bh_verdict verdict);
+/* Does this verdict make a delivery? */
+static inline bool bh_verdict_delivers(bh_verdict v) { return v == BH_VERDICT_TRIGGERED || v == BH_VERDICT_HELD; }
+
+typedef enum bh_owners { BH_OWNERS_ALL, BH_OWNERS_FIRST } bh_owners;
+
+typedef struct bh_finding {
+	bh_id webhook;       /* 0 with NO_MANAGER */
+	const char *manager; /* the manager told of it (site webhooks: the property's first, or NULL); lives with the snapshot or the event */
+	bh_verdict verdict;
+} bh_finding;
+
+/*
+ * Sets event->actor_is_manager (the event is not shared yet) and appends one finding per webhook looked
+ * at to `findings` (GArray of bh_finding): the managers' webhooks in the property's order of managers, then the site's.
+ * An event without a property and without manager_id looks at the site's webhooks only, and that is no NO_MANAGER.
+ */
+void bh_watch(bh_event *event, const bh_snapshot *snapshot, bh_owners owners, GArray *findings);
