@@ -1,7 +1,7 @@
 /*
  * BH_FAULT("store.before-commit") marks a place where dying would matter. With the
  * meson option `faults` the process kills itself (SIGKILL) at the point that the environment
- * variable BH_FAULT names, at the n-th time with "name:n". Nothing in other builds.
+ * variable BH_FAULT names, at the n-th time with "name:n", at the n-th point of any name with "*:n". Nothing in other builds.
  */
 #pragma once
 
