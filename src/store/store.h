@@ -165,6 +165,8 @@ bool bh_reader_count(bh_reader *r, bh_id webhook, bh_state state, size_t most, s
 /* NULL with NOT_FOUND, or the store's error. The result is the caller's. */
 bh_event *bh_reader_event(bh_reader *r, bh_id event, GError **error);
 bh_delivery *bh_reader_delivery(bh_reader *r, bh_id delivery, GError **error);
+/* The event that API key `caller_key` handed over under `caller_id`; NULL with NOT_FOUND: none is stored. */
+bh_event *bh_reader_event_of_caller(bh_reader *r, bh_id caller_key, const char *caller_id, GError **error);
 void bh_delivery_free(bh_delivery *d);
 G_DEFINE_AUTOPTR_CLEANUP_FUNC(bh_delivery, bh_delivery_free)
 
