@@ -51,6 +51,20 @@ G_DEFINE_AUTOPTR_CLEANUP_FUNC(bh_json, bh_json_free)
 bool bh_json_parse(bh_json *json, bh_span text, GError **error);
 void bh_json_trouble(const bh_json *json, unsigned *ret_line, unsigned *ret_column);
 
+/*
+ * The same for the one value that begins at byte `from` of `text`, after any white space; what
+ * follows it is not looked at, and *ret_end is one past it. So a long row of values is read with the
+ * memory of one. A value of more than `most` bytes gives BH_ERROR_LIMIT. Lines and columns, and
+ * the nodes, count from the start of `text`.
+ */
+bool bh_json_parse_at(bh_json *json, bh_span text, size_t from, size_t most, size_t *ret_end, GError **error);
+
+/* The first byte at or after `from` that is not white space; text.size when there is none. */
+size_t bh_json_skip_space(bh_span text, size_t from);
+
+/* Refuses `text` at byte `at` for a reason of the caller's: sets error and trouble as a parse does. */
+void bh_json_refuse(bh_json *json, bh_span text, size_t at, const char *why, GError **error);
+
 /* Node numbers are uint32_t; 0 is the root, BH_JSON_NONE is "not there". */
 #define BH_JSON_NONE UINT32_MAX
 bh_json_type bh_json_type_of(const bh_json *json, uint32_t node);

@@ -24,3 +24,13 @@ static inline bool bh_span_is(bh_span a, const char *text)
 {
 	return bh_span_equal(a, bh_span_of(text));
 }
+
+/* The first `most` bytes of UTF-8 text at the most, never half a character. */
+static inline bh_span bh_span_cut(bh_span text, size_t most)
+{
+	if (text.size <= most)
+		return text;
+	while (most > 0 && ((unsigned char)text.at[most] & 0xC0) == 0x80)
+		most--;
+	return (bh_span){text.at, most};
+}
