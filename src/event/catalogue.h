@@ -44,7 +44,11 @@ bool bh_type_name_ok(bh_span name);
 void bh_event_type_free(bh_event_type *type);
 G_DEFINE_AUTOPTR_CLEANUP_FUNC(bh_event_type, bh_event_type_free)
 
-/* One type from a JSON object {"name","group","description","fields","sensitive","example","schema"} and back. */
+/*
+ * One type from a JSON object {"name","group","description","fields","sensitive","example","schema"} and back. All may be
+ * left out or null, but a catalogue takes no type without a name. "built_in" is written, and passed over in reading.
+ * BH_ERROR_INVALID: the message names the member.
+ */
 bh_event_type *bh_event_type_parse(bh_span json, GError **error);
 char *bh_event_type_json(const bh_event_type *type);
 
