@@ -61,6 +61,8 @@ typedef struct bh_attempt_row {
 	const char *request;      /* request line and headers, credentials masked, lines ended by \n */
 	const char *response;     /* response headers, same form */
 	bh_span body;             /* first 16 KiB of the answer */
+	bh_span sent;             /* the request's body, if it was not the event's own in the webhook's shape; size 0: it was */
+	const char *shape;        /* how the event's own body was written: "standard", "standard+details", "jomres", "jomres+details" */
 } bh_attempt_row;
 
 /* --- Writing: what a batch is made of ---------------------------------------------------- */

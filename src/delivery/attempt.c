@@ -1,0 +1,300 @@
+/*
+ * One attempt, from the scheduler's go-ahead to a record on its way to the journal:
+ *
+ *   PREPARE -> RUN -> TRANSFER -+     RUN resumes the method's coroutine until
+ *               ^---------------+     it asks for a call or is done.
+ *              RUN -> CONCLUDE -> RECORD
+ *
+ * A step that has to wait names the step to go on with and returns WAIT. What it started always reports there, failures
+ * included, and never from inside the start call: one way out, so nothing is judged twice.
+ */
+#include "delivery/attempt.h"
+
+#include "base/error.h"
+#include "base/fault.h"
+#include "base/log.h"
+#include "delivery/record.h"
+
+#include <string.h>
+
+typedef struct bh_step {
+	const struct bh_step *(*run)(bh_attempt *a);
+} bh_step;
+
+struct bh_attempt {
+	bh_loop *loop;
+	bh_item *item;
+	const bh_step *step;
+	bh_webhook *webhook; /* a reference: as it was when the attempt began */
+	bh_event *event;     /* a reference */
+	char event_id[BH_ID_TEXT_SIZE];
+	GBytes *body;
+	bh_script *script;
+	bh_request call; /* what the script asked for; its strings are the script's */
+	const bh_answer *answer; /* of the last call, inside its report only */
+	const char *trouble;     /* the script broke */
+	bh_conclusion conclusion;
+	bh_next next;
+	bh_paper *paper; /* the record as it grows */
+	bh_mono started;
+	bh_usec started_wall;
+};
+
+static const bh_step *prepare(bh_attempt *a);
+static const bh_step *run_script(bh_attempt *a);
+static const bh_step *transfer(bh_attempt *a);
+static const bh_step *conclude(bh_attempt *a);
+static const bh_step *record(bh_attempt *a);
+
+static const bh_step PREPARE = {prepare}, RUN = {run_script}, TRANSFER = {transfer}, CONCLUDE = {conclude}, RECORD = {record};
+#define WAIT NULL
+
+static void go(bh_attempt *a, const bh_step *step)
+{
+	while (step)
+		step = step->run(a);
+}
+
+static void attempt_free(bh_attempt *a)
+{
+	g_clear_pointer(&a->webhook, bh_webhook_unref);
+	g_clear_pointer(&a->event, bh_event_unref);
+	g_clear_pointer(&a->body, g_bytes_unref);
+	g_clear_pointer(&a->script, bh_script_free);
+	g_clear_pointer(&a->paper, bh_paper_free);
+	g_free(a);
+}
+
+/* --- PREPARE ----------------------------------------------------------------------------------- */
+
+/* Ends the attempt before anything was sent; what is stored stays as it is, and a lane that opens finds it again. */
+static const bh_step *let_go(bh_attempt *a)
+{
+	bh_scheduler_landed(a->loop->scheduler, a->item, a->loop->now);
+	bh_scheduler_ended(a->loop->scheduler, a->item);
+	attempt_free(a);
+	return WAIT;
+}
+
+/* The store did not answer: the delivery waits a moment in memory. */
+static const bh_step *come_again(bh_attempt *a, const GError *error)
+{
+	bh_log(BH_WARNING, "delivery", "event not read, tried again in a second",
+	       BH_ID("delivery", BH_ID_DELIVERY, a->item->waiting.delivery), BH_STR("why", error->message));
+	bh_waiting later = a->item->waiting;
+	later.due_at = a->loop->now.wall + BH_SECOND;
+	bh_scheduler_landed(a->loop->scheduler, a->item, a->loop->now);
+	bh_scheduler_again(a->loop->scheduler, a->item, &later, a->loop->now);
+	attempt_free(a);
+	return WAIT;
+}
+
+/* Ends the delivery without an attempt. */
+static const bh_step *end_unsent(bh_attempt *a, bh_state state, const char *reason)
+{
+	a->next = (bh_next){.state = state, .spent = a->item->waiting.spent, .reason = reason};
+	bh_scheduler_landed(a->loop->scheduler, a->item, a->loop->now);
+	a->paper = bh_record_without_attempt(a->loop, a->item, &a->next);
+	bh_loop_submit(a->loop, g_steal_pointer(&a->paper));
+	attempt_free(a);
+	return WAIT;
+}
+
+/* Who is told: a manager's webhook tells him; the site's names whom the watcher found, which only the store still knows. */
+static char *owner_of(bh_attempt *a)
+{
+	if (a->webhook->manager_id)
+		return g_strdup(a->webhook->manager_id);
+	if (a->webhook->shape != BH_SHAPE_JOMRES)
+		return NULL;
+	g_autoptr(bh_delivery) delivery = bh_reader_delivery(a->loop->reader, a->item->waiting.delivery, NULL);
+	return delivery ? g_strdup(delivery->manager_id) : NULL;
+}
+
+static bool find_event(bh_attempt *a, GError **error)
+{
+	a->event = a->item->event ? bh_event_ref(a->item->event)
+	                          : bh_reader_event(a->loop->reader, a->item->waiting.event, error);
+	return a->event != NULL;
+}
+
+static const bh_step *begin_script(bh_attempt *a)
+{
+	g_autofree char *owner = owner_of(a);
+	a->body = bh_event_body(a->event, a->webhook->shape, a->webhook->full_payload, owner);
+	bh_script_event seen = {
+	        .id = bh_id_text(BH_ID_EVENT, a->event->id, a->event_id),
+	        .type = a->event->type,
+	        .property_id = a->event->property_id,
+	        .manager_id = owner,
+	        .occurred_at = a->event->occurred_at,
+	        .body = a->body,
+	        .attempt = a->item->waiting.attempts + 1,
+	};
+	g_autoptr(GError) error = NULL;
+	a->script = bh_script_new(a->loop->scripts, a->webhook->method, a->webhook->settings, &seen, &error);
+	if (a->script)
+		return &RUN;
+	a->paper = bh_record_new(a->loop, a->item);
+	a->paper->sentence = g_strdup(error->message);
+	a->trouble = a->paper->sentence;
+	return &CONCLUDE;
+}
+
+static const bh_step *prepare(bh_attempt *a)
+{
+	const bh_webhook *webhook = bh_snapshot_webhook(a->loop->snapshot, a->item->waiting.webhook);
+	if (!webhook)
+		return end_unsent(a, BH_STATE_CANCELLED, "The webhook was removed.");
+	if (webhook->disabled != BH_ENABLED && !a->item->waiting.is_test)
+		return let_go(a);
+	a->webhook = bh_webhook_ref((bh_webhook *)webhook);
+
+	g_autoptr(GError) error = NULL;
+	if (find_event(a, &error))
+		return begin_script(a);
+	if (g_error_matches(error, BH_ERROR, BH_ERROR_NOT_FOUND))
+		return end_unsent(a, BH_STATE_EXHAUSTED, "The event is not kept any more.");
+	return come_again(a, error);
+}
+
+/* --- RUN --------------------------------------------------------------------------------------- */
+
+static const bh_step *run_script(bh_attempt *a)
+{
+	switch (bh_script_resume(a->script, a->answer, &a->call)) {
+	case BH_SCRIPT_CALLS:
+		return &TRANSFER;
+	case BH_SCRIPT_RETURNED:
+		return &CONCLUDE;
+	case BH_SCRIPT_BROKE:
+		a->trouble = bh_script_trouble(a->script); /* costs one attempt, and nobody else anything */
+		return &CONCLUDE;
+	}
+	g_assert_not_reached();
+}
+
+/* --- TRANSFER ---------------------------------------------------------------------------------- */
+
+static bool names_equal(const char *line, const char *other)
+{
+	size_t name = strcspn(line, ":");
+	return g_ascii_strncasecmp(line, other, name + 1) == 0;
+}
+
+static bool has_header(const char *const *lines, const char *line)
+{
+	for (; lines && *lines; lines++)
+		if (names_equal(*lines, line))
+			return true;
+	return false;
+}
+
+/* The owner's extra headers, then the script's, which win over them, then ours, which win over all. */
+static void collect_headers(bh_attempt *a, const bh_kit *kit, const char *const *ours, GPtrArray *ret)
+{
+	for (char **h = kit->headers; *h; h++)
+		if (!has_header(a->call.headers, *h))
+			g_ptr_array_add(ret, *h);
+	for (const char *const *h = a->call.headers; h && *h; h++)
+		if (!has_header(ours, *h))
+			g_ptr_array_add(ret, (char *)*h);
+	for (; *ours; ours++)
+		g_ptr_array_add(ret, (char *)*ours);
+	g_ptr_array_add(ret, NULL);
+}
+
+static void answered(bh_transfer *transfer, bh_answer *answer, void *user)
+{
+	(void)transfer;
+	bh_attempt *a = user;
+	BH_FAULT("attempt.answered");
+	a->answer = answer;
+	go(a, &RUN);
+}
+
+static const bh_step *transfer(bh_attempt *a)
+{
+	const bh_kit *kit = bh_kits_find(a->loop->kits, a->webhook);
+	char id[sizeof("webhook-id: ") + BH_ID_TEXT_SIZE], timestamp[48];
+	g_autoptr(GString) signature = g_string_new("webhook-signature: ");
+	g_autofree char *trace = a->event->traceparent ? g_strconcat("traceparent: ", a->event->traceparent, NULL) : NULL;
+
+	g_snprintf(id, sizeof(id), "webhook-id: %s", a->event_id);
+	g_snprintf(timestamp, sizeof(timestamp), "webhook-timestamp: %" G_GINT64_FORMAT, a->loop->wall / BH_SECOND);
+	bh_kit_sign(kit, a->event_id, a->loop->wall, a->call.body, signature);
+
+	const char *ours[] = {id, timestamp, signature->str, trace, NULL};
+	g_autoptr(GPtrArray) headers = g_ptr_array_sized_new(16);
+	collect_headers(a, kit, ours, headers);
+
+	a->call.headers = (const char *const *)headers->pdata;
+	if (a->call.total_timeout <= 0)
+		a->call.total_timeout = a->webhook->total_timeout > 0 ? a->webhook->total_timeout : a->loop->total_timeout;
+	if (!a->paper)
+		a->paper = bh_record_new(a->loop, a->item);
+	bh_record_request(a->paper, &a->call, a->body);
+
+	a->answer = NULL; /* the last one ends with its report */
+	BH_FAULT("attempt.before-send");
+	bh_transport_start(a->loop->transport, &a->call, a->loop->now, answered, a);
+	return WAIT;
+}
+
+/* --- CONCLUDE ---------------------------------------------------------------------------------- */
+
+static const bh_step *conclude(bh_attempt *a)
+{
+	bh_ending ending = {.trouble = a->trouble, .answer = a->answer};
+	if (!a->trouble)
+		ending.judgement = bh_script_judged(a->script);
+
+	a->conclusion = bh_conclude(&ending, &a->loop->policy);
+	a->next = bh_next_step(&a->loop->policy, &a->item->waiting, &a->conclusion, a->loop->now.wall, &a->loop->chance);
+	bh_scheduler_landed(a->loop->scheduler, a->item, a->loop->now);
+	return &RECORD;
+}
+
+/* --- RECORD ------------------------------------------------------------------------------------ */
+
+static void tell_log(const bh_attempt *a)
+{
+	/* What went well is the journal's to count; a line for each of thousands a second would cost more than it tells. */
+	bool well = a->conclusion.outcome == BH_OUTCOME_DELIVERED;
+	char next[BH_TIME_TEXT_SIZE];
+	bh_log(well ? BH_DEBUG : BH_INFO, "delivery", "attempt recorded", BH_ID("event", BH_ID_EVENT, a->event->id),
+	       BH_ID("delivery", BH_ID_DELIVERY, a->item->waiting.delivery), BH_ID("webhook", BH_ID_WEBHOOK, a->webhook->id),
+	       BH_INT("attempt", a->item->waiting.attempts + 1), BH_STR("outcome", bh_outcome_name(a->conclusion.outcome)),
+	       BH_STR("cause", well ? NULL : bh_cause_name(a->conclusion.cause)), BH_INT("status", a->answer ? a->answer->status : 0),
+	       BH_STR("state", bh_state_name(a->next.state)),
+	       BH_STR("next", a->next.state == BH_STATE_PENDING ? bh_time_text(a->next.due_at, next) : NULL));
+}
+
+static const bh_step *record(bh_attempt *a)
+{
+	if (!a->paper)
+		a->paper = bh_record_new(a->loop, a->item);
+	tell_log(a);
+	bh_record_conclusion(a->paper, &(bh_record_facts){.conclusion = &a->conclusion,
+	                                                  .next = &a->next,
+	                                                  .answer = a->answer,
+	                                                  .started_wall = a->started_wall,
+	                                                  .took = bh_mono_since(a->loop->now.mono, a->started)});
+	if (a->conclusion.disables)
+		bh_loop_disable(a->loop, a->webhook->id, a->conclusion.sentence);
+	bh_loop_submit(a->loop, g_steal_pointer(&a->paper));
+	attempt_free(a);
+	return WAIT;
+}
+
+/* --- The door ---------------------------------------------------------------------------------- */
+
+void bh_attempt_begin(bh_loop *loop, bh_item *item)
+{
+	bh_attempt *a = g_new0(bh_attempt, 1);
+	a->loop = loop;
+	a->item = item;
+	a->started = loop->now.mono;
+	a->started_wall = loop->wall;
+	go(a, &PREPARE);
+}

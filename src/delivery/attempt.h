@@ -1,0 +1,7 @@
+/* One attempt of one delivery: see attempt.c for its steps. Loop thread only. */
+#pragma once
+
+#include "delivery/loop.h"
+
+/* Takes an item that the scheduler just put in hand; it is given back through the loop's papers. */
+void bh_attempt_begin(bh_loop *loop, bh_item *item);

@@ -1,0 +1,47 @@
+/*
+ * Sending: loops of one thread each, every webhook in one of them.
+ *
+ * A loop is told by the journal what became durable, asks its scheduler what may be sent now, makes attempts of
+ * it, and hands their records back to the journal.
+ */
+#pragma once
+
+#include "base/seal.h"
+#include "base/settings.h"
+#include "directory/directory.h"
+#include "journal/journal.h"
+#include "method/method.h"
+#include "store/store.h"
+#include "transport/guard.h"
+
+typedef struct bh_loops bh_loops;
+
+typedef struct bh_loops_rooms {
+	bh_store *store;
+	bh_directory *directory;
+	const bh_sealer *sealer;
+	const char *data_dir; /* the flight record lies there */
+} bh_loops_rooms;
+
+/* Makes the loops, without threads yet. What is in `rooms` outlives them; references are taken of guard and methods. */
+bh_loops *bh_loops_new(const bh_loops_rooms *rooms, const bh_settings *settings, bh_guard *guard, bh_methods *methods,
+                       GError **error);
+
+/* What the journal must tell. Good before bh_loops_start. */
+bh_journal_listener bh_loops_listener(bh_loops *loops);
+
+/*
+ * Records what was in flight when the last process died (attempts with outcome "unknown"), sweeps what belongs to disabled and
+ * removed webhooks, opens the lanes and starts the threads.
+ */
+bool bh_loops_start(bh_loops *loops, bh_journal *journal, GError **error);
+
+/* After a reload. What is under way finishes with the old ones. */
+void bh_loops_use(bh_loops *loops, const bh_settings *settings, bh_guard *guard, bh_methods *methods);
+
+/* Sends nothing new, lets what is in flight end within its time-out, waits for its records, ends the threads. */
+void bh_loops_stop(bh_loops *loops);
+void bh_loops_free(bh_loops *loops);
+
+/* Appends the room's metrics in Prometheus' text form. Any thread. */
+void bh_loops_metrics(bh_loops *loops, GString *out);

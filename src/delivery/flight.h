@@ -1,0 +1,27 @@
+/*
+ * The flight record: which deliveries are under way, in a file mapped into memory.
+ *
+ * Writing to it costs no system call, and it survives the death of the process (not of the machine: after a
+ * power cut the page may be old). The next start reads it and knows which requests may have reached
+ * their receivers without a record of it.
+ */
+#pragma once
+
+#include "base/id.h"
+
+#include <glib.h>
+#include <stdbool.h>
+
+typedef struct bh_flight bh_flight;
+
+/*
+ * Opens or makes the file with `slots` places; what the last process left there goes to `ret_left` (GArray of bh_id)
+ * and stays noted until bh_flight_clear.
+ */
+bh_flight *bh_flight_open(const char *path, size_t slots, GArray **ret_left, GError **error);
+void bh_flight_close(bh_flight *flight);
+
+/* Notes the delivery in `slot`; 0 clears it. Each slot has one writing thread. */
+void bh_flight_note(bh_flight *flight, size_t slot, bh_id delivery);
+
+void bh_flight_clear(bh_flight *flight);

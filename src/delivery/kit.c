@@ -1,0 +1,75 @@
+#include "delivery/kit.h"
+
+#include "base/log.h"
+#include "transport/transport.h"
+
+#define KITS 256 /* direct-mapped by webhook; about 3 KB each when filled */
+
+struct bh_kits {
+	bh_kit at[KITS];
+};
+
+static void kit_clear(bh_kit *kit)
+{
+	g_clear_pointer(&kit->webhook, bh_webhook_unref);
+	g_clear_pointer(&kit->signer, bh_signer_free);
+	g_clear_pointer(&kit->old_signer, bh_signer_free);
+	g_clear_pointer(&kit->headers, g_strfreev);
+}
+
+/* Checked at save; a row from elsewhere that would smuggle or override something is left out, and we say so. */
+static char **header_lines(const bh_webhook *webhook)
+{
+	GPtrArray *lines = g_ptr_array_new();
+	for (const bh_header *h = webhook->headers; h && h->name; h++) {
+		g_autoptr(GError) error = NULL;
+		if (bh_header_check(h->name, bh_span_of(h->value), &error))
+			g_ptr_array_add(lines, g_strconcat(h->name, ": ", h->value, NULL));
+		else
+			bh_log(BH_WARNING, "delivery", "extra header left out", BH_ID("webhook", BH_ID_WEBHOOK, webhook->id),
+			       BH_STR("why", error->message));
+	}
+	g_ptr_array_add(lines, NULL);
+	return (char **)g_ptr_array_free(lines, FALSE);
+}
+
+bh_kits *bh_kits_new(void)
+{
+	return g_new0(bh_kits, 1);
+}
+
+void bh_kits_free(bh_kits *kits)
+{
+	if (!kits)
+		return;
+	for (size_t i = 0; i < KITS; i++)
+		kit_clear(&kits->at[i]);
+	g_free(kits);
+}
+
+const bh_kit *bh_kits_find(bh_kits *kits, const bh_webhook *webhook)
+{
+	bh_kit *kit = &kits->at[g_int64_hash(&webhook->id) % KITS];
+	if (kit->webhook == webhook)
+		return kit;
+	kit_clear(kit);
+	kit->webhook = bh_webhook_ref((bh_webhook *)webhook);
+	kit->signer = bh_signer_new(webhook->secret);
+	kit->old_signer = webhook->old_secret ? bh_signer_new(webhook->old_secret) : NULL;
+	kit->headers = header_lines(webhook);
+	return kit;
+}
+
+void bh_kit_sign(const bh_kit *kit, const char *id, bh_usec wall, bh_span body, GString *out)
+{
+	char signature[BH_SIGNATURE_SIZE];
+	int64_t seconds = wall / BH_SECOND;
+
+	bh_signer_sign(kit->signer, id, seconds, body, signature);
+	g_string_append(out, signature);
+	if (kit->old_signer && wall < kit->webhook->old_secret_until) {
+		bh_signer_sign(kit->old_signer, id, seconds, body, signature);
+		g_string_append_c(out, ' ');
+		g_string_append(out, signature);
+	}
+}

@@ -1,0 +1,132 @@
+/* One delivery loop, seen from inside the room: what its thread owns, and its inbox. */
+#pragma once
+
+#include "base/chance.h"
+#include "delivery/delivery.h"
+#include "delivery/flight.h"
+#include "delivery/kit.h"
+#include "delivery/outcome.h"
+#include "delivery/scheduler.h"
+#include "transport/transport.h"
+
+#include <pthread.h>
+#include <stdatomic.h>
+
+typedef struct bh_loop bh_loop;
+typedef struct bh_attempt bh_attempt;
+typedef struct bh_paper bh_paper;
+
+/* --- Messages to a loop, from any thread ------------------------------------------------------ */
+
+typedef struct bh_message bh_message;
+struct bh_message {
+	enum { BH_MESSAGE_FRESH, BH_MESSAGE_CHANGED, BH_MESSAGE_PAPER, BH_MESSAGE_USE, BH_MESSAGE_STOP } kind;
+	bh_message *next;
+	bh_id webhook;   /* CHANGED */
+	bh_paper *paper; /* PAPER: durable, or given up */
+	bh_guard *guard; /* USE, with the next two: references */
+	bh_methods *methods;
+	const bh_settings *settings;
+	bh_event *event; /* FRESH: a reference */
+	size_t count;
+	bh_waiting deliveries[];
+};
+
+/* Takes the message. `urgent`: the loop is woken at the next bh_loop_flush; else it will see it when it wakes anyway. */
+void bh_loop_post(bh_loop *loop, bh_message *message, bool urgent);
+void bh_loop_flush(bh_loop *loop);
+
+/* --- Papers: what a loop hands to the journal and hears back about ----------------------------- */
+
+typedef enum bh_paper_kind {
+	BH_PAPER_RECORD,  /* an attempt and what follows */
+	BH_PAPER_SWEEP,   /* deliveries of a disabled or removed webhook */
+	BH_PAPER_DISABLE, /* a webhook whose receiver said 410 */
+} bh_paper_kind;
+
+struct bh_paper {
+	bh_entry entry; /* first: the journal hands it back */
+	bh_paper_kind kind;
+	bh_loop *loop;
+	bh_write write;
+	bh_write *writes[1];
+	bh_message message;
+	GError *error; /* why it was given up */
+
+	/* RECORD */
+	bh_item *item;
+	size_t slot; /* of the flight record */
+	bh_attempt_row row;
+	bh_waiting again; /* as it waits when its state is PENDING */
+	GString *request, *response;
+	GByteArray *body;
+	GBytes *sent;
+	char *reason, *sentence;
+	char address[64], http_version[4];
+
+	/* DISABLE */
+	bh_change change;
+	char *why;
+};
+
+/* Submits, now or when the journal takes entries again. */
+void bh_loop_submit(bh_loop *loop, bh_paper *paper);
+void bh_paper_free(bh_paper *paper);
+
+/* Moves all of a webhook's deliveries from one state to another, some at a time. */
+void bh_loop_sweep(bh_loop *loop, bh_id webhook, bh_state from, bh_state to, const char *reason);
+/* Switches the webhook off because its receiver said so. */
+void bh_loop_disable(bh_loop *loop, bh_id webhook, const char *why);
+
+/* --- The loop ---------------------------------------------------------------------------------- */
+
+typedef struct bh_loop_counts { /* written by the loop, read by anyone: relaxed atomics */
+	_Atomic uint64_t attempts[5]; /* by bh_outcome */
+	_Atomic uint64_t ended[8];    /* by bh_state */
+	_Atomic uint64_t delay_us, sent; /* from due to sent */
+	_Atomic uint64_t waiting, in_flight, recording, lanes;
+} bh_loop_counts;
+
+struct bh_loop {
+	int number;
+	pthread_t thread;
+	bh_store *store;
+	bh_directory *directory;
+	bh_journal *journal;
+	const bh_sealer *sealer;
+	int epoll_fd, wake_fd;
+
+	/* The thread's own. */
+	bh_transport *transport;
+	bh_script_host *scripts;
+	bh_scheduler *scheduler;
+	bh_reader *reader;
+	bh_kits *kits;
+	bh_policy policy;
+	bh_chance chance;
+	bh_usec total_timeout; /* of a webhook that sets none */
+	bh_now now;            /* of this turn; its wall is the steady one that due times go by */
+	bh_usec wall;          /* of this turn: what the signature's timestamp says */
+	bh_snapshot *snapshot; /* of this turn */
+	GQueue postponed;      /* bh_paper that the journal did not take */
+	bh_mono postponed_until;
+	size_t papers_out;     /* with the journal, or postponed */
+	bh_mono look_at;       /* the next slow look */
+	bool stopping;
+
+	bh_flight *flight;
+	GArray *free_slots; /* of size_t */
+
+	pthread_mutex_t lock; /* guards the inbox */
+	bh_message *inbox, **inbox_end;
+	bool sleeping, wake_wanted;
+
+	bh_loop_counts counts;
+};
+
+bool bh_loop_start(bh_loop *loop, GError **error);
+
+static inline void bh_count(_Atomic uint64_t *counter, uint64_t by)
+{
+	atomic_fetch_add_explicit(counter, by, memory_order_relaxed);
+}

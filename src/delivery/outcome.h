@@ -1,0 +1,70 @@
+/*
+ * What an attempt came to, and what follows. Pure.
+ *
+ *   answer + judgement  -- bh_conclude -->  conclusion  -- bh_next_step -->  state and time
+ *
+ * Nothing else looks at a status number. Only a positive proof is delivered.
+ */
+#pragma once
+
+#include "base/chance.h"
+#include "base/settings.h"
+#include "method/method.h"
+#include "store/store.h"
+#include "transport/transport.h"
+
+typedef enum bh_outcome {
+	BH_OUTCOME_DELIVERED,
+	BH_OUTCOME_FAILED,  /* tried again by schedule */
+	BH_OUTCOME_GONE,    /* 410: the receiver does not want to hear any more */
+	BH_OUTCOME_REFUSED, /* final: the guard, or the method says so */
+	BH_OUTCOME_UNKNOWN, /* it may have arrived: the process died while it was under way */
+} bh_outcome;
+const char *bh_outcome_name(bh_outcome outcome);
+
+typedef struct bh_conclusion {
+	bh_outcome outcome;
+	bh_cause cause;
+	char sentence[400]; /* for the owner: what happened and what to do */
+	bool spends;        /* counts against the schedule */
+	bh_usec not_before; /* a span from now that the receiver asked for, or our floor; 0: none */
+	bool disables;      /* the webhook goes off now */
+} bh_conclusion;
+
+/* What the engine hands in: one of a script that broke (`trouble`), a judgement, or an answer. */
+typedef struct bh_ending {
+	const char *trouble;                  /* the script broke: why; else NULL */
+	const bh_script_judgement *judgement; /* NULL only with `trouble` */
+	const bh_answer *answer;              /* of the last call; NULL: none was made */
+} bh_ending;
+
+typedef struct bh_policy {
+	bh_usec delays[64]; /* after the first, second, ... spent attempt */
+	size_t delay_count;
+	int jitter_percent;
+	bh_usec jitter_first; /* 0 to this on top of the first delay */
+	bh_usec hint_max;     /* of Retry-After */
+	bh_usec overload_floor;
+	bh_usec lifetime;
+} bh_policy;
+
+bh_policy bh_policy_of(const bh_settings *settings);
+
+bh_conclusion bh_conclude(const bh_ending *ending, const bh_policy *policy);
+
+/*
+ * When attempt number `spent` + 1 is due: the schedule's step with jitter, or `not_before` if that is later. `spent` is
+ * at least 1 unless the conclusion spends nothing. INT64_MAX: the schedule has no further step.
+ */
+bh_usec bh_retry_due(const bh_policy *policy, int spent, bh_usec not_before, bh_usec now, bh_chance *chance);
+
+typedef struct bh_next {
+	bh_state state;
+	bh_usec due_at; /* of PENDING */
+	int spent;
+	const char *reason; /* why it ended, a sentence; NULL when delivered or waiting */
+} bh_next;
+
+/* `waiting` as it was before the attempt; `now` on the same clock as its due time. */
+bh_next bh_next_step(const bh_policy *policy, const bh_waiting *waiting, const bh_conclusion *conclusion, bh_usec now,
+                     bh_chance *chance);

@@ -1,0 +1,169 @@
+/*
+ * Papers between a loop and the journal:
+ *
+ *   bh_loop_submit --> journal --> done (its thread) --> the loop's inbox --> bh_loop_paper_back
+ *        ^                                                                        |
+ *        +---- a second later, if the journal or the store did not take it -------+
+ *
+ * What happened stays known here until it is on disk: an outcome is never dropped because a disk is full.
+ */
+#include "delivery/paper.h"
+
+#include "base/error.h"
+#include "base/log.h"
+
+#define TRY_AGAIN_AFTER BH_SECOND
+#define SWEEP_STEP 500
+
+static void paper_done(bh_entry *entry, const GError *error)
+{
+	bh_paper *paper = (bh_paper *)entry;
+	paper->error = error ? g_error_copy(error) : NULL;
+	paper->message.kind = BH_MESSAGE_PAPER;
+	paper->message.paper = paper;
+	/* A delivery that ended needs nobody to wake; one that waits again may be due before anything else happens. */
+	bool urgent = error || paper->kind != BH_PAPER_RECORD || paper->write.state == BH_STATE_PENDING;
+	bh_loop *loop = paper->loop;
+	bh_loop_post(loop, &paper->message, urgent);
+	if (urgent)
+		bh_loop_flush(loop);
+}
+
+static void postpone(bh_loop *loop, bh_paper *paper)
+{
+	if (g_queue_is_empty(&loop->postponed))
+		loop->postponed_until = bh_mono_add(loop->now.mono, TRY_AGAIN_AFTER);
+	g_queue_push_tail(&loop->postponed, paper);
+}
+
+static void hand_in(bh_loop *loop, bh_paper *paper)
+{
+	g_clear_error(&paper->error);
+	paper->writes[0] = &paper->write;
+	paper->entry = (bh_entry){.writes = paper->writes, .count = 1, .lazy = true, .done = paper_done};
+	if (!bh_journal_submit(loop->journal, &paper->entry, NULL))
+		postpone(loop, paper);
+}
+
+void bh_loop_submit(bh_loop *loop, bh_paper *paper)
+{
+	loop->papers_out++;
+	hand_in(loop, paper);
+}
+
+void bh_loop_resubmit_due(bh_loop *loop)
+{
+	if (g_queue_is_empty(&loop->postponed) || !bh_mono_reached(loop->now.mono, loop->postponed_until))
+		return;
+	GQueue due = loop->postponed;
+	g_queue_init(&loop->postponed);
+	bh_paper *paper;
+	while ((paper = g_queue_pop_head(&due)))
+		hand_in(loop, paper);
+}
+
+/* --- Back from the journal ---------------------------------------------------------------------- */
+
+static void record_back(bh_loop *loop, bh_paper *paper)
+{
+	bool waits = paper->write.state == BH_STATE_PENDING && paper->write.result == BH_WRITE_DONE;
+	if (waits)
+		bh_scheduler_again(loop->scheduler, paper->item, &paper->again, loop->now);
+	else
+		bh_scheduler_ended(loop->scheduler, paper->item);
+	if (paper->write.result == BH_WRITE_DONE)
+		bh_count(&loop->counts.ended[paper->write.state], 1);
+	loop->papers_out--;
+	bh_paper_free(paper);
+}
+
+static void sweep_back(bh_loop *loop, bh_paper *paper)
+{
+	if (paper->write.swept == paper->write.limit) {
+		hand_in(loop, paper);
+		return;
+	}
+	loop->papers_out--;
+	bh_paper_free(paper);
+}
+
+static void disable_back(bh_loop *loop, bh_paper *paper)
+{
+	bool raced = g_error_matches(paper->error, BH_ERROR, BH_ERROR_CONFLICT);
+	bh_id webhook = paper->change.webhook->id;
+	if (raced)
+		bh_loop_disable(loop, webhook, paper->why);
+	else if (!paper->error)
+		bh_log(BH_WARNING, "delivery", "webhook disabled", BH_ID("webhook", BH_ID_WEBHOOK, webhook), BH_STR("why", paper->why));
+	loop->papers_out--;
+	bh_paper_free(paper);
+}
+
+/* The store or the journal could not take it now; an answer such as "no such thing" is final. */
+static bool is_passing(const GError *error)
+{
+	return g_error_matches(error, BH_ERROR, BH_ERROR_BUSY) || g_error_matches(error, BH_ERROR, BH_ERROR_IO) ||
+	       g_error_matches(error, BH_ERROR, BH_ERROR_LIMIT) || g_error_matches(error, BH_ERROR, BH_ERROR_UNSURE);
+}
+
+void bh_loop_paper_back(bh_loop *loop, bh_paper *paper)
+{
+	if (paper->error && is_passing(paper->error)) {
+		postpone(loop, paper);
+		return;
+	}
+	switch (paper->kind) {
+	case BH_PAPER_RECORD:
+		record_back(loop, paper);
+		return;
+	case BH_PAPER_SWEEP:
+		sweep_back(loop, paper);
+		return;
+	case BH_PAPER_DISABLE:
+		disable_back(loop, paper);
+		return;
+	}
+	g_assert_not_reached();
+}
+
+/* --- Sweeps and disabling ------------------------------------------------------------------------ */
+
+void bh_loop_sweep(bh_loop *loop, bh_id webhook, bh_state from, bh_state to, const char *reason)
+{
+	bh_paper *paper = g_new0(bh_paper, 1);
+	paper->kind = BH_PAPER_SWEEP;
+	paper->loop = loop;
+	paper->reason = g_strdup(reason);
+	paper->write = (bh_write){
+	        .kind = BH_WRITE_SWEEP,
+	        .webhook_id = webhook,
+	        .from = from,
+	        .state = to,
+	        .limit = SWEEP_STEP,
+	        .reason = paper->reason,
+	        .at = loop->now.wall,
+	};
+	bh_loop_submit(loop, paper);
+}
+
+void bh_loop_disable(bh_loop *loop, bh_id webhook, const char *why)
+{
+	g_autoptr(bh_snapshot) now = bh_directory_now(loop->directory);
+	const bh_webhook *present = bh_snapshot_webhook(now, webhook);
+	if (!present || present->disabled != BH_ENABLED)
+		return;
+
+	bh_paper *paper = g_new0(bh_paper, 1);
+	paper->kind = BH_PAPER_DISABLE;
+	paper->loop = loop;
+	paper->why = g_strdup(why);
+	bh_webhook *changed = bh_webhook_copy(present);
+	changed->revision++;
+	changed->disabled = BH_DISABLED_BY_410;
+	changed->disabled_reason = g_strdup(why);
+	changed->disabled_at = changed->updated_at = loop->wall;
+	paper->change = (bh_change){.kind = BH_CHANGE_WEBHOOK_PUT, .webhook = changed};
+	paper->write = (bh_write){
+	        .kind = BH_WRITE_CHANGE, .change = &paper->change, .audit_who = "bellhop", .audit_from = "", .at = loop->wall};
+	bh_loop_submit(loop, paper);
+}

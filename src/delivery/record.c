@@ -1,0 +1,204 @@
+#include "delivery/record.h"
+
+#include "base/error.h"
+
+#include <string.h>
+
+/* Headers whose values tell nothing; every other one of a request is masked. */
+static const char *const harmless[] = {"accept",     "content-length", "content-type",      "host",        "user-agent",
+                                       "webhook-id", "webhook-signature", "webhook-timestamp", "traceparent"};
+
+static bool is_harmless(const char *line, size_t name_size)
+{
+	for (size_t i = 0; i < G_N_ELEMENTS(harmless); i++)
+		if (strlen(harmless[i]) == name_size && g_ascii_strncasecmp(harmless[i], line, name_size) == 0)
+			return true;
+	return false;
+}
+
+static void append_masked(GString *out, const char *line)
+{
+	size_t name_size = strcspn(line, ":");
+	if (is_harmless(line, name_size))
+		g_string_append(out, line);
+	else
+		g_string_append_printf(out, "%.*s: ***", (int)name_size, line);
+	g_string_append_c(out, '\n');
+}
+
+/* The path and query of a URL as they stand in the request line. */
+static const char *target_of(const char *url, const char **ret_host, size_t *ret_host_size)
+{
+	const char *host = strstr(url, "://");
+	host = host ? host + 3 : url;
+	*ret_host = host;
+	*ret_host_size = strcspn(host, "/?");
+	return host + *ret_host_size;
+}
+
+static void append_request_line(GString *out, const bh_request *request)
+{
+	const char *host;
+	size_t host_size;
+	const char *target = target_of(request->url, &host, &host_size);
+	g_string_append_printf(out, "%s %s%s\nHost: %.*s\n", request->verb, *target == '/' ? "" : "/", target, (int)host_size, host);
+}
+
+static void take_slot(bh_loop *loop, bh_paper *paper)
+{
+	guint count = loop->free_slots->len;
+	paper->slot = SIZE_MAX;
+	if (count == 0)
+		return;
+	paper->slot = g_array_index(loop->free_slots, size_t, count - 1);
+	g_array_set_size(loop->free_slots, count - 1);
+	bh_flight_note(loop->flight, paper->slot, paper->item->waiting.delivery);
+}
+
+static bh_paper *paper_of(bh_loop *loop, bh_item *item)
+{
+	bh_paper *paper = g_new0(bh_paper, 1);
+	paper->kind = BH_PAPER_RECORD;
+	paper->loop = loop;
+	paper->item = item;
+	paper->slot = SIZE_MAX;
+	paper->again = item->waiting;
+	paper->write.kind = BH_WRITE_RECORD;
+	paper->write.delivery_id = item->waiting.delivery;
+	paper->write.webhook_id = item->waiting.webhook;
+	return paper;
+}
+
+bh_paper *bh_record_new(bh_loop *loop, bh_item *item)
+{
+	bh_paper *paper = paper_of(loop, item);
+	take_slot(loop, paper);
+	paper->request = g_string_sized_new(512);
+	paper->write.attempt = &paper->row;
+	paper->row = (bh_attempt_row){
+	        .delivery_id = item->waiting.delivery,
+	        .number = item->waiting.attempts + 1,
+	        .dns = -1, .connect = -1, .tls = -1, .first_byte = -1,
+	};
+	return paper;
+}
+
+static void move_to(bh_paper *paper, const bh_next *next)
+{
+	bh_write *w = &paper->write;
+	w->state = next->state;
+	w->due_at = next->due_at;
+	w->spent = next->spent;
+	paper->reason = g_strdup(next->reason);
+	w->reason = paper->reason;
+	w->at = paper->loop->now.wall;
+
+	paper->again.due_at = next->due_at;
+	paper->again.spent = next->spent;
+}
+
+bh_paper *bh_record_without_attempt(bh_loop *loop, bh_item *item, const bh_next *next)
+{
+	bh_paper *paper = paper_of(loop, item);
+	move_to(paper, next);
+	return paper;
+}
+
+void bh_record_request(bh_paper *paper, const bh_request *request, GBytes *event_body)
+{
+	g_string_truncate(paper->request, 0);
+	append_request_line(paper->request, request);
+	for (const char *const *h = request->headers; *h; h++)
+		append_masked(paper->request, *h);
+
+	g_clear_pointer(&paper->sent, g_bytes_unref);
+	gsize size;
+	const char *own = g_bytes_get_data(event_body, &size);
+	if (!bh_span_equal(request->body, (bh_span){own, size}))
+		paper->sent = g_bytes_new(request->body.at, request->body.size);
+}
+
+/* The receiver's bytes are not ours to trust: texts are kept as valid UTF-8 without NUL. */
+static GString *valid_text(GString *raw)
+{
+	if (g_utf8_validate(raw->str, (gssize)raw->len, NULL))
+		return g_string_new_len(raw->str, (gssize)raw->len);
+	for (gsize i = 0; i < raw->len; i++)
+		if (raw->str[i] == '\0')
+			raw->str[i] = ' ';
+	char *valid = g_utf8_make_valid(raw->str, (gssize)raw->len);
+	GString *text = g_string_new(valid);
+	g_free(valid);
+	return text;
+}
+
+static void keep_answer(bh_paper *paper, const bh_answer *answer)
+{
+	bh_attempt_row *row = &paper->row;
+	row->status = answer->status;
+	row->dns = answer->dns;
+	row->connect = answer->connect;
+	row->tls = answer->tls;
+	row->first_byte = answer->first_byte;
+	row->total = answer->total;
+	memcpy(paper->address, answer->address, sizeof(paper->address));
+	memcpy(paper->http_version, answer->http_version, sizeof(paper->http_version));
+
+	paper->response = answer->head ? valid_text(answer->head) : NULL;
+	if (answer->body && answer->body->len > 0) {
+		paper->body = g_byte_array_sized_new(answer->body->len);
+		g_byte_array_append(paper->body, answer->body->data, answer->body->len);
+	}
+}
+
+void bh_record_conclusion(bh_paper *paper, const bh_record_facts *facts)
+{
+	bh_attempt_row *row = &paper->row;
+	row->total = facts->took;
+	if (facts->answer)
+		keep_answer(paper, facts->answer);
+
+	g_free(paper->sentence);
+	paper->sentence = g_utf8_make_valid(facts->conclusion->sentence, -1);
+	row->started_at = facts->started_wall;
+	row->outcome = bh_outcome_name(facts->conclusion->outcome);
+	row->cause = bh_cause_name(facts->conclusion->cause);
+	row->sentence = paper->sentence;
+	row->http_version = paper->http_version;
+	row->address = paper->address;
+	row->request = paper->request->str;
+	row->response = paper->response ? paper->response->str : "";
+	row->body = paper->body ? (bh_span){(const char *)paper->body->data, paper->body->len} : (bh_span){0};
+	if (paper->sent) {
+		gsize size;
+		row->sent.at = g_bytes_get_data(paper->sent, &size);
+		row->sent.size = size;
+	}
+
+	move_to(paper, facts->next);
+	paper->again.attempts = row->number;
+	bh_count(&paper->loop->counts.attempts[facts->conclusion->outcome], 1);
+}
+
+void bh_paper_free(bh_paper *paper)
+{
+	if (!paper)
+		return;
+	if (paper->slot != SIZE_MAX && paper->kind == BH_PAPER_RECORD) {
+		bh_flight_note(paper->loop->flight, paper->slot, 0);
+		g_array_append_val(paper->loop->free_slots, paper->slot);
+	}
+	if (paper->request)
+		g_string_free(paper->request, TRUE);
+	if (paper->response)
+		g_string_free(paper->response, TRUE);
+	if (paper->body)
+		g_byte_array_unref(paper->body);
+	g_clear_pointer(&paper->sent, g_bytes_unref);
+	g_clear_pointer(&paper->change.webhook, bh_webhook_unref);
+	g_clear_error(&paper->error);
+	g_free(paper->reason);
+	g_free(paper->sentence);
+	g_free(paper->why);
+	g_free(paper);
+}
