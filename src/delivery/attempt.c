@@ -270,10 +270,19 @@ static void tell_log(const bh_attempt *a)
 	       BH_STR("next", a->next.state == BH_STATE_PENDING ? bh_time_text(a->next.due_at, next) : NULL));
 }
 
+/* So that the very body can be made again from the event when somebody looks at the attempt. */
+static const char *shape_of(const bh_webhook *webhook)
+{
+	if (webhook->shape == BH_SHAPE_JOMRES)
+		return "jomres";
+	return webhook->full_payload ? "standard+details" : "standard";
+}
+
 static const bh_step *record(bh_attempt *a)
 {
 	if (!a->paper)
 		a->paper = bh_record_new(a->loop, a->item);
+	a->paper->row.shape = shape_of(a->webhook);
 	tell_log(a);
 	bh_record_conclusion(a->paper, &(bh_record_facts){.conclusion = &a->conclusion,
 	                                                  .next = &a->next,

@@ -18,15 +18,21 @@ typedef struct bh_paper bh_paper;
 
 /* --- Messages to a loop, from any thread ------------------------------------------------------ */
 
+/* What a reload brings. */
+typedef struct bh_use {
+	bh_guard *guard;
+	bh_methods *methods;
+	bh_policy policy;
+	bh_usec total_timeout;
+} bh_use;
+
 typedef struct bh_message bh_message;
 struct bh_message {
 	enum { BH_MESSAGE_FRESH, BH_MESSAGE_CHANGED, BH_MESSAGE_PAPER, BH_MESSAGE_USE, BH_MESSAGE_STOP } kind;
 	bh_message *next;
 	bh_id webhook;   /* CHANGED */
 	bh_paper *paper; /* PAPER: durable, or given up */
-	bh_guard *guard; /* USE, with the next two: references */
-	bh_methods *methods;
-	const bh_settings *settings;
+	bh_use *use;     /* USE */
 	bh_event *event; /* FRESH: a reference */
 	size_t count;
 	bh_waiting deliveries[];
@@ -35,6 +41,7 @@ struct bh_message {
 /* Takes the message. `urgent`: the loop is woken at the next bh_loop_flush; else it will see it when it wakes anyway. */
 void bh_loop_post(bh_loop *loop, bh_message *message, bool urgent);
 void bh_loop_flush(bh_loop *loop);
+void bh_use_free(bh_use *use);
 
 /* --- Papers: what a loop hands to the journal and hears back about ----------------------------- */
 
@@ -89,11 +96,11 @@ typedef struct bh_loop_counts { /* written by the loop, read by anyone: relaxed 
 
 struct bh_loop {
 	int number;
+	size_t loops; /* how many there are */
 	pthread_t thread;
 	bh_store *store;
 	bh_directory *directory;
 	bh_journal *journal;
-	const bh_sealer *sealer;
 	int epoll_fd, wake_fd;
 
 	/* The thread's own. */
@@ -125,6 +132,9 @@ struct bh_loop {
 };
 
 bool bh_loop_start(bh_loop *loop, GError **error);
+
+/* Is this webhook one of this loop's? */
+bool bh_loop_of_webhook(const bh_loop *loop, bh_id webhook);
 
 static inline void bh_count(_Atomic uint64_t *counter, uint64_t by)
 {

@@ -66,12 +66,15 @@ void bh_loop_resubmit_due(bh_loop *loop)
 
 static void record_back(bh_loop *loop, bh_paper *paper)
 {
-	bool waits = paper->write.state == BH_STATE_PENDING && paper->write.result == BH_WRITE_DONE;
-	if (waits)
+	if (paper->error)
+		bh_log(BH_ERR, "delivery", "record refused by the store; the delivery stays as it was stored",
+		       BH_ID("delivery", BH_ID_DELIVERY, paper->item->waiting.delivery), BH_STR("why", paper->error->message));
+	bool kept = !paper->error && paper->write.result == BH_WRITE_DONE;
+	if (kept && paper->write.state == BH_STATE_PENDING)
 		bh_scheduler_again(loop->scheduler, paper->item, &paper->again, loop->now);
 	else
 		bh_scheduler_ended(loop->scheduler, paper->item);
-	if (paper->write.result == BH_WRITE_DONE)
+	if (kept)
 		bh_count(&loop->counts.ended[paper->write.state], 1);
 	loop->papers_out--;
 	bh_paper_free(paper);

@@ -62,7 +62,7 @@ typedef struct bh_attempt_row {
 	const char *response;     /* response headers, same form */
 	bh_span body;             /* first 16 KiB of the answer */
 	bh_span sent;             /* the request's body, if it was not the event's own in the webhook's shape; size 0: it was */
-	const char *shape;        /* how the event's own body was written: "standard", "standard+details", "jomres", "jomres+details" */
+	const char *shape;        /* how the event's own body was written: "standard", "standard+details", "jomres" */
 } bh_attempt_row;
 
 /* --- Writing: what a batch is made of ---------------------------------------------------- */

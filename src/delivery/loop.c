@@ -1,0 +1,341 @@
+/*
+ * One turn of a loop:
+ *
+ *   sleep      until a socket, a message or a time
+ *   hear       messages: fresh deliveries, changed webhooks, records that are durable now
+ *   transfer   libcurl goes on; finished calls go on with their attempts
+ *   send       what the scheduler lets go
+ *
+ * The clock is read once a turn.
+ */
+#include "delivery/loop.h"
+
+#include "base/error.h"
+#include "base/log.h"
+#include "base/steady.h"
+#include "delivery/attempt.h"
+#include "delivery/paper.h"
+
+#include <errno.h>
+#include <string.h>
+#include <sys/epoll.h>
+#include <unistd.h>
+
+#define EPOLL_EVENTS 128
+#define WAKE_MARK UINT64_C(1)
+#define REFILL_AGAIN_AFTER BH_SECOND
+/* A wake-up is a hint; this look at the store is the guarantee. */
+#define LOOK_EVERY BH_MINUTE
+
+/* --- The inbox, from any thread ----------------------------------------------------------------- */
+
+void bh_loop_post(bh_loop *loop, bh_message *message, bool urgent)
+{
+	message->next = NULL;
+	pthread_mutex_lock(&loop->lock);
+	*loop->inbox_end = message;
+	loop->inbox_end = &message->next;
+	loop->wake_wanted |= urgent;
+	pthread_mutex_unlock(&loop->lock);
+}
+
+void bh_loop_flush(bh_loop *loop)
+{
+	pthread_mutex_lock(&loop->lock);
+	bool wake = loop->sleeping && loop->wake_wanted;
+	if (wake)
+		loop->sleeping = false; /* one wake is enough */
+	pthread_mutex_unlock(&loop->lock);
+	if (wake) {
+		uint64_t one = 1;
+		(void)!write(loop->wake_fd, &one, sizeof(one)); /* only EAGAIN, and then it is awake */
+	}
+}
+
+/* --- hear ---------------------------------------------------------------------------------------- */
+
+static bool is_open(const bh_webhook *webhook)
+{
+	return webhook && webhook->disabled == BH_ENABLED;
+}
+
+/* Looks at a webhook anew: opens its lane, or closes it and moves what waits to where it belongs. */
+static void look_at(bh_loop *loop, bh_id id)
+{
+	const bh_webhook *webhook = bh_snapshot_webhook(loop->snapshot, id);
+	if (is_open(webhook)) {
+		bh_scheduler_open(loop->scheduler, id);
+		return;
+	}
+	bh_scheduler_close(loop->scheduler, id);
+	if (webhook) {
+		bh_loop_sweep(loop, id, BH_STATE_PENDING, BH_STATE_HELD, "The webhook is disabled.");
+	} else {
+		bh_loop_sweep(loop, id, BH_STATE_PENDING, BH_STATE_CANCELLED, "The webhook was removed.");
+		bh_loop_sweep(loop, id, BH_STATE_HELD, BH_STATE_CANCELLED, "The webhook was removed.");
+	}
+}
+
+static void hear_fresh(bh_loop *loop, bh_message *message)
+{
+	for (size_t i = 0; i < message->count; i++) {
+		const bh_waiting *w = &message->deliveries[i];
+		if (bh_scheduler_offer(loop->scheduler, w, message->event, loop->now) == BH_OFFER_CLOSED)
+			look_at(loop, w->webhook);
+	}
+	bh_event_unref(message->event);
+	g_free(message);
+}
+
+void bh_use_free(bh_use *use)
+{
+	bh_guard_unref(use->guard);
+	bh_methods_unref(use->methods);
+	g_free(use);
+}
+
+static void hear_use(bh_loop *loop, bh_message *message)
+{
+	loop->policy = message->use->policy;
+	loop->total_timeout = message->use->total_timeout;
+	bh_transport_use_guard(loop->transport, message->use->guard);
+	bh_script_host_use(loop->scripts, message->use->methods);
+	bh_use_free(message->use);
+	g_free(message);
+}
+
+static void hear_one(bh_loop *loop, bh_message *message)
+{
+	switch (message->kind) {
+	case BH_MESSAGE_FRESH:
+		hear_fresh(loop, message);
+		return;
+	case BH_MESSAGE_CHANGED:
+		look_at(loop, message->webhook);
+		g_free(message);
+		return;
+	case BH_MESSAGE_PAPER:
+		bh_loop_paper_back(loop, message->paper); /* the message is part of it */
+		return;
+	case BH_MESSAGE_USE:
+		hear_use(loop, message);
+		return;
+	case BH_MESSAGE_STOP:
+		loop->stopping = true;
+		g_free(message);
+		return;
+	}
+	g_assert_not_reached();
+}
+
+static bh_message *take_inbox(bh_loop *loop)
+{
+	pthread_mutex_lock(&loop->lock);
+	bh_message *first = loop->inbox;
+	loop->inbox = NULL;
+	loop->inbox_end = &loop->inbox;
+	loop->sleeping = false;
+	loop->wake_wanted = false;
+	pthread_mutex_unlock(&loop->lock);
+	return first;
+}
+
+static void hear(bh_loop *loop)
+{
+	bh_message *message = take_inbox(loop);
+	/* After the inbox: what a message speaks of is in this snapshot. */
+	g_clear_pointer(&loop->snapshot, bh_snapshot_unref);
+	loop->snapshot = bh_directory_now(loop->directory);
+	while (message) {
+		bh_message *next = message->next;
+		hear_one(loop, message);
+		message = next;
+	}
+}
+
+/* --- send ---------------------------------------------------------------------------------------- */
+
+static void refill(bh_loop *loop, const bh_decision *d)
+{
+	g_autoptr(GError) error = NULL;
+	g_autoptr(GArray) rows = g_array_new(FALSE, FALSE, sizeof(bh_waiting));
+	if (bh_reader_waiting(loop->reader, d->webhook, d->after_due, d->after_id, d->limit, rows, &error)) {
+		bh_scheduler_refilled(loop->scheduler, d->webhook, (bh_waiting *)(void *)rows->data, rows->len, d->limit, loop->now);
+		return;
+	}
+	bh_log(BH_WARNING, "delivery", "waiting deliveries not read, tried again in a second",
+	       BH_ID("webhook", BH_ID_WEBHOOK, d->webhook), BH_STR("why", error->message));
+	bh_scheduler_refill_failed(loop->scheduler, d->webhook, bh_mono_add(loop->now.mono, REFILL_AGAIN_AFTER));
+}
+
+static void begin(bh_loop *loop, bh_item *item)
+{
+	bh_usec late = bh_mono_since(loop->now.mono, item->due);
+	bh_count(&loop->counts.sent, 1);
+	bh_count(&loop->counts.delay_us, (uint64_t)MAX(0, late));
+	bh_attempt_begin(loop, item);
+}
+
+/* Starts what may be started; returns how long the scheduler has nothing to do, -1 for ever. */
+static bh_usec send_due(bh_loop *loop)
+{
+	if (loop->stopping)
+		return -1;
+	for (;;) {
+		bh_decision d = bh_scheduler_next(loop->scheduler, loop->now);
+		switch (d.kind) {
+		case BH_DECIDE_SEND:
+			begin(loop, d.item);
+			break;
+		case BH_DECIDE_REFILL:
+			refill(loop, &d);
+			break;
+		case BH_DECIDE_WAIT:
+			return d.wait;
+		}
+	}
+}
+
+/* --- The slow look ------------------------------------------------------------------------------- */
+
+static void look_at_all_waiting(bh_loop *loop, bh_state state, bool only_idle)
+{
+	g_autoptr(GError) error = NULL;
+	g_autoptr(GArray) webhooks = g_array_new(FALSE, FALSE, sizeof(bh_id));
+	if (!bh_reader_webhooks_waiting(loop->reader, state, webhooks, &error)) {
+		bh_log(BH_WARNING, "delivery", "cannot look for waiting deliveries", BH_STR("why", error->message));
+		return;
+	}
+	for (guint i = 0; i < webhooks->len; i++) {
+		bh_id webhook = g_array_index(webhooks, bh_id, i);
+		bool belongs = bh_loop_of_webhook(loop, webhook);
+		if (belongs && (!only_idle || bh_scheduler_is_idle(loop->scheduler, webhook)))
+			look_at(loop, webhook);
+	}
+}
+
+/* Held deliveries of a webhook that was removed while we were down. */
+static void look_at_orphans(bh_loop *loop)
+{
+	g_autoptr(GArray) webhooks = g_array_new(FALSE, FALSE, sizeof(bh_id));
+	if (!bh_reader_webhooks_waiting(loop->reader, BH_STATE_HELD, webhooks, NULL))
+		return; /* said already, for the pending ones */
+	for (guint i = 0; i < webhooks->len; i++) {
+		bh_id webhook = g_array_index(webhooks, bh_id, i);
+		if (bh_loop_of_webhook(loop, webhook) && !bh_snapshot_webhook(loop->snapshot, webhook))
+			look_at(loop, webhook);
+	}
+}
+
+static void look_slowly(bh_loop *loop)
+{
+	if (!bh_mono_reached(loop->now.mono, loop->look_at))
+		return;
+	loop->look_at = bh_mono_add(loop->now.mono, LOOK_EVERY);
+	look_at_all_waiting(loop, BH_STATE_PENDING, true);
+}
+
+/* --- Turns --------------------------------------------------------------------------------------- */
+
+static void show_facts(bh_loop *loop)
+{
+	bh_scheduler_facts facts = bh_scheduler_look(loop->scheduler);
+	atomic_store_explicit(&loop->counts.waiting, facts.waiting, memory_order_relaxed);
+	atomic_store_explicit(&loop->counts.in_flight, facts.in_flight, memory_order_relaxed);
+	atomic_store_explicit(&loop->counts.recording, facts.recording, memory_order_relaxed);
+	atomic_store_explicit(&loop->counts.lanes, facts.lanes, memory_order_relaxed);
+}
+
+static bh_usec sooner(bh_usec a, bh_usec b)
+{
+	if (a < 0)
+		return b;
+	return b < 0 ? a : MIN(a, b);
+}
+
+static bh_usec time_to_sleep(bh_loop *loop, bh_usec scheduler_wait)
+{
+	bh_usec wait = sooner(scheduler_wait, bh_transport_next(loop->transport, loop->now));
+	if (!g_queue_is_empty(&loop->postponed))
+		wait = sooner(wait, MAX(0, bh_mono_since(loop->postponed_until, loop->now.mono)));
+	return sooner(wait, MAX(0, bh_mono_since(loop->look_at, loop->now.mono)));
+}
+
+/* Not asleep while a message is there: who posts it then need not wake us. */
+static int milliseconds_to_sleep(bh_loop *loop, bh_usec wait)
+{
+	pthread_mutex_lock(&loop->lock);
+	bool has_mail = loop->inbox && loop->wake_wanted;
+	loop->sleeping = !has_mail;
+	pthread_mutex_unlock(&loop->lock);
+	return has_mail ? 0 : (int)MIN((wait + BH_MILLISECOND - 1) / BH_MILLISECOND, BH_HOUR / BH_MILLISECOND);
+}
+
+static int sleep_for_events(bh_loop *loop, bh_usec wait, struct epoll_event *events)
+{
+	int count = epoll_wait(loop->epoll_fd, events, EPOLL_EVENTS, milliseconds_to_sleep(loop, wait));
+	g_assert(count >= 0 || errno == EINTR);
+	loop->now = bh_clock_steady_now();
+	loop->wall = bh_clock_wall();
+	return MAX(count, 0);
+}
+
+static void transfer(bh_loop *loop, const struct epoll_event *events, int count)
+{
+	for (int i = 0; i < count; i++) {
+		if (events[i].data.u64 == WAKE_MARK) {
+			uint64_t ignored;
+			(void)!read(loop->wake_fd, &ignored, sizeof(ignored)); /* woken is all it says */
+		} else {
+			bh_transport_ready(loop->transport, events[i].data.u64, events[i].events);
+		}
+	}
+	bh_transport_turn(loop->transport, loop->now);
+}
+
+static bool is_done(const bh_loop *loop)
+{
+	return loop->stopping && bh_scheduler_look(loop->scheduler).in_flight == 0 && loop->papers_out == 0;
+}
+
+static void *loop_main(void *data)
+{
+	bh_loop *loop = data;
+	struct epoll_event events[EPOLL_EVENTS];
+	g_autoptr(GError) error = NULL;
+
+	loop->reader = bh_reader_new(loop->store, &error);
+	if (!loop->reader)
+		g_error("delivery: cannot read the store: %s", error->message);
+	loop->now = bh_clock_steady_now();
+	loop->wall = bh_clock_wall();
+	loop->snapshot = bh_directory_now(loop->directory);
+	loop->look_at = bh_mono_add(loop->now.mono, LOOK_EVERY);
+	look_at_all_waiting(loop, BH_STATE_PENDING, false);
+	look_at_orphans(loop);
+
+	while (!is_done(loop)) {
+		bh_usec wait = time_to_sleep(loop, send_due(loop));
+		show_facts(loop);
+		int count = sleep_for_events(loop, wait, events);
+		hear(loop);
+		transfer(loop, events, count);
+		bh_loop_resubmit_due(loop);
+		look_slowly(loop);
+	}
+	g_clear_pointer(&loop->snapshot, bh_snapshot_unref);
+	g_clear_pointer(&loop->reader, bh_reader_free);
+	return NULL;
+}
+
+bool bh_loop_start(bh_loop *loop, GError **error)
+{
+	int failed = pthread_create(&loop->thread, NULL, loop_main, loop);
+	if (failed) {
+		g_set_error(error, BH_ERROR, BH_ERROR_IO, "cannot start a delivery loop: %s", g_strerror(failed));
+		return false;
+	}
+	g_autofree char *name = g_strdup_printf("bh-deliver-%d", loop->number);
+	pthread_setname_np(loop->thread, name);
+	return true;
+}

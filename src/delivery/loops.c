@@ -1,0 +1,384 @@
+/* All delivery loops together: who has which webhook, start, stop, reload, and what the journal tells them. */
+#include "delivery/delivery.h"
+
+#include "base/error.h"
+#include "base/log.h"
+#include "base/steady.h"
+#include "delivery/loop.h"
+
+#include <errno.h>
+#include <sys/epoll.h>
+#include <sys/eventfd.h>
+#include <unistd.h>
+
+#define SLOTS 1024         /* every webhook hashes to one; a slot has one owner at a time */
+#define RECORDING_MAX 4096 /* outcomes of one loop not yet on disk, beyond which it sends nothing new */
+#define SCRIPT_MEMORY_MAX (16 * 1024 * 1024)
+#define SCRIPT_INSTRUCTIONS_MAX 10000000
+#define SCRIPT_CALLS_MAX 8
+
+struct bh_loops {
+	size_t count;
+	bh_loop *at;
+	bh_flight *flight;
+	GArray *left; /* of bh_id: in flight when the last process died */
+	bh_store *store;
+	bool started;
+};
+
+static size_t loop_index(bh_id webhook, size_t count)
+{
+	return g_int64_hash(&webhook) % SLOTS % count;
+}
+
+bool bh_loop_of_webhook(const bh_loop *loop, bh_id webhook)
+{
+	return loop_index(webhook, loop->loops) == (size_t)loop->number;
+}
+
+/* --- Making and freeing ---------------------------------------------------------------------------- */
+
+static bool open_fds(bh_loop *loop, GError **error)
+{
+	loop->epoll_fd = epoll_create1(EPOLL_CLOEXEC);
+	loop->wake_fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
+	struct epoll_event wake = {.events = EPOLLIN, .data.u64 = 1};
+	if (loop->epoll_fd >= 0 && loop->wake_fd >= 0 && epoll_ctl(loop->epoll_fd, EPOLL_CTL_ADD, loop->wake_fd, &wake) == 0)
+		return true;
+	g_set_error(error, BH_ERROR, BH_ERROR_IO, "cannot make a delivery loop: %s", g_strerror(errno));
+	return false;
+}
+
+static bh_scheduler_limits limits_of(const bh_settings *settings, size_t loops)
+{
+	return (bh_scheduler_limits){
+	        .in_flight_max = MAX(1, (size_t)settings->in_flight_max / loops),
+	        .in_flight_per_webhook = (size_t)settings->in_flight_per_webhook,
+	        .window = (size_t)settings->window,
+	        .window_bytes = (size_t)settings->window_bytes / loops,
+	        .recording_max = RECORDING_MAX,
+	};
+}
+
+static bool loop_init(bh_loop *loop, int number, const bh_loops_rooms *rooms, const bh_settings *settings, bh_guard *guard,
+                      bh_methods *methods, GError **error)
+{
+	loop->number = number;
+	loop->loops = (size_t)settings->delivery_loops;
+	loop->store = rooms->store;
+	loop->directory = rooms->directory;
+	loop->inbox_end = &loop->inbox;
+	pthread_mutex_init(&loop->lock, NULL);
+	g_queue_init(&loop->postponed);
+	if (!open_fds(loop, error))
+		return false;
+
+	bh_scheduler_limits limits = limits_of(settings, loop->loops);
+	loop->scheduler = bh_scheduler_new(&limits);
+	loop->kits = bh_kits_new();
+	loop->policy = bh_policy_of(settings);
+	loop->total_timeout = settings->total_timeout;
+	uint64_t seed;
+	bh_random_bytes(&seed, sizeof(seed));
+	loop->chance = bh_chance_seeded(seed);
+
+	bh_script_limits script_limits = {SCRIPT_MEMORY_MAX, SCRIPT_INSTRUCTIONS_MAX, SCRIPT_CALLS_MAX};
+	loop->scripts = bh_script_host_new(&script_limits, rooms->sealer);
+	bh_script_host_use(loop->scripts, methods);
+
+	bh_transport_config config = {
+	        .guard = guard,
+	        .user_agent = "Bellhop/" BH_VERSION,
+	        .ca_file = settings->ca_file && *settings->ca_file ? settings->ca_file : NULL,
+	        .connections_max = (long)limits.in_flight_max,
+	        .dns_timeout = settings->dns_timeout,
+	        .connect_timeout = settings->connect_timeout,
+	        .tls_timeout = settings->tls_timeout,
+	};
+	loop->transport = bh_transport_new(&config, loop->epoll_fd, error);
+	return loop->transport != NULL;
+}
+
+/* What came after the last turn: all of it is in the store, and the next start finds it there. */
+static void drop_mail(bh_loop *loop)
+{
+	while (loop->inbox) {
+		bh_message *message = loop->inbox;
+		loop->inbox = message->next;
+		if (message->kind == BH_MESSAGE_FRESH)
+			bh_event_unref(message->event);
+		else if (message->kind == BH_MESSAGE_USE)
+			bh_use_free(message->use);
+		if (message->kind == BH_MESSAGE_PAPER)
+			bh_paper_free(message->paper);
+		else
+			g_free(message);
+	}
+}
+
+static void loop_clear(bh_loop *loop)
+{
+	drop_mail(loop);
+	bh_transport_free(loop->transport);
+	bh_script_host_free(loop->scripts);
+	bh_scheduler_free(loop->scheduler);
+	bh_kits_free(loop->kits);
+	g_clear_pointer(&loop->free_slots, g_array_unref);
+	if (loop->epoll_fd > 0)
+		close(loop->epoll_fd);
+	if (loop->wake_fd > 0)
+		close(loop->wake_fd);
+	pthread_mutex_destroy(&loop->lock);
+}
+
+/* The flight record has a place for every outcome that may be unrecorded at a time. */
+static void share_slots(bh_loops *loops, size_t slots_each)
+{
+	for (size_t i = 0; i < loops->count; i++) {
+		bh_loop *loop = &loops->at[i];
+		loop->flight = loops->flight;
+		loop->free_slots = g_array_sized_new(FALSE, FALSE, sizeof(size_t), (guint)slots_each);
+		for (size_t s = slots_each; s > 0; s--) {
+			size_t slot = i * slots_each + s - 1;
+			g_array_append_val(loop->free_slots, slot);
+		}
+	}
+}
+
+bh_loops *bh_loops_new(const bh_loops_rooms *rooms, const bh_settings *settings, bh_guard *guard, bh_methods *methods,
+                       GError **error)
+{
+	bh_loops *loops = g_new0(bh_loops, 1);
+	loops->count = (size_t)settings->delivery_loops;
+	loops->store = rooms->store;
+	loops->at = g_new0(bh_loop, loops->count);
+
+	bool ok = true;
+	for (size_t i = 0; ok && i < loops->count; i++)
+		ok = loop_init(&loops->at[i], (int)i, rooms, settings, guard, methods, error);
+
+	size_t slots_each = (size_t)settings->in_flight_max + RECORDING_MAX;
+	g_autofree char *path = g_build_filename(rooms->data_dir, "flight", NULL);
+	if (ok)
+		loops->flight = bh_flight_open(path, slots_each * loops->count, &loops->left, error);
+	if (!loops->flight) {
+		bh_loops_free(loops);
+		return NULL;
+	}
+	share_slots(loops, slots_each);
+	return loops;
+}
+
+void bh_loops_free(bh_loops *loops)
+{
+	if (!loops)
+		return;
+	for (size_t i = 0; i < loops->count; i++)
+		loop_clear(&loops->at[i]);
+	bh_flight_close(loops->flight);
+	g_clear_pointer(&loops->left, g_array_unref);
+	g_free(loops->at);
+	g_free(loops);
+}
+
+/* --- What the journal tells -------------------------------------------------------------------------- */
+
+static bh_waiting waiting_of(const bh_delivery *d)
+{
+	return (bh_waiting){
+	        .delivery = d->id,
+	        .event = d->event_id,
+	        .webhook = d->webhook_id,
+	        .due_at = d->due_at,
+	        .created_at = d->created_at,
+	        .spent = d->spent,
+	        .attempts = d->attempts,
+	        .is_test = d->is_test,
+	};
+}
+
+static void fresh_for(bh_loop *loop, bh_event *event, bh_delivery *const *deliveries, size_t count)
+{
+	bh_message *message = g_malloc(sizeof(bh_message) + count * sizeof(bh_waiting));
+	*message = (bh_message){.kind = BH_MESSAGE_FRESH};
+	for (size_t i = 0; i < count; i++)
+		if (deliveries[i]->state == BH_STATE_PENDING && bh_loop_of_webhook(loop, deliveries[i]->webhook_id))
+			message->deliveries[message->count++] = waiting_of(deliveries[i]);
+	if (message->count == 0) {
+		g_free(message);
+		return;
+	}
+	message->event = bh_event_ref(event);
+	bh_loop_post(loop, message, true);
+}
+
+static void tell_fresh(void *user, bh_event *event, bh_delivery *const *deliveries, size_t count)
+{
+	bh_loops *loops = user;
+	for (size_t i = 0; i < loops->count; i++)
+		fresh_for(&loops->at[i], event, deliveries, count);
+}
+
+static void tell_flush(void *user)
+{
+	bh_loops *loops = user;
+	for (size_t i = 0; i < loops->count; i++)
+		bh_loop_flush(&loops->at[i]);
+}
+
+static void tell_changed(void *user, bh_id webhook)
+{
+	bh_loops *loops = user;
+	bh_message *message = g_new0(bh_message, 1);
+	message->kind = BH_MESSAGE_CHANGED;
+	message->webhook = webhook;
+	bh_loop_post(&loops->at[loop_index(webhook, loops->count)], message, true);
+}
+
+bh_journal_listener bh_loops_listener(bh_loops *loops)
+{
+	return (bh_journal_listener){.user = loops, .fresh = tell_fresh, .flush = tell_flush, .webhook_changed = tell_changed};
+}
+
+/* --- Start, reload, stop ------------------------------------------------------------------------------ */
+
+/* A request that was under way when the process died may have arrived. Nobody knows, and the record says so. */
+static bool record_unknown(bh_journal *journal, bh_reader *reader, bh_id id, GError **error)
+{
+	g_autoptr(bh_delivery) delivery = bh_reader_delivery(reader, id, NULL);
+	if (!delivery || delivery->state != BH_STATE_PENDING)
+		return true;
+
+	bh_usec now = bh_clock_steady(bh_clock_mono());
+	bh_attempt_row row = {
+	        .delivery_id = id,
+	        .number = delivery->attempts + 1,
+	        .started_at = now,
+	        .dns = -1, .connect = -1, .tls = -1, .first_byte = -1, .total = -1,
+	        .outcome = bh_outcome_name(BH_OUTCOME_UNKNOWN),
+	        .cause = bh_cause_name(BH_CAUSE_CRASH),
+	        .sentence = "Bellhop stopped without warning while this request was under way. It may have arrived; it is sent again with the "
+	                    "same webhook-id.",
+	        .http_version = "", .address = "", .request = "", .response = "", .shape = "",
+	};
+	bh_write write = {
+	        .kind = BH_WRITE_RECORD, .attempt = &row, .delivery_id = id, .webhook_id = delivery->webhook_id,
+	        .state = BH_STATE_PENDING, .due_at = MIN(now, delivery->due_at), .spent = delivery->spent, .at = now,
+	};
+	bh_write *writes[] = {&write};
+	bh_entry entry = {.writes = writes, .count = 1};
+	bh_log(BH_WARNING, "delivery", "was in flight at an unclean stop, sent again", BH_ID("delivery", BH_ID_DELIVERY, id));
+	return bh_journal_submit_and_wait(journal, &entry, error);
+}
+
+static bool record_left(bh_loops *loops, bh_journal *journal, GError **error)
+{
+	bh_reader *reader = bh_reader_new(loops->store, error);
+	if (!reader)
+		return false;
+	bool ok = true;
+	for (guint i = 0; ok && i < loops->left->len; i++)
+		ok = record_unknown(journal, reader, g_array_index(loops->left, bh_id, i), error);
+	bh_reader_free(reader);
+	if (ok)
+		bh_flight_clear(loops->flight);
+	return ok;
+}
+
+bool bh_loops_start(bh_loops *loops, bh_journal *journal, GError **error)
+{
+	if (!record_left(loops, journal, error))
+		return false;
+	for (size_t i = 0; i < loops->count; i++) {
+		loops->at[i].journal = journal;
+		if (!bh_loop_start(&loops->at[i], error))
+			return false;
+	}
+	loops->started = true;
+	return true;
+}
+
+void bh_loops_use(bh_loops *loops, const bh_settings *settings, bh_guard *guard, bh_methods *methods)
+{
+	for (size_t i = 0; i < loops->count; i++) {
+		bh_message *message = g_new0(bh_message, 1);
+		message->kind = BH_MESSAGE_USE;
+		message->use = g_new(bh_use, 1);
+		*message->use = (bh_use){.guard = bh_guard_ref(guard),
+		                         .methods = bh_methods_ref(methods),
+		                         .policy = bh_policy_of(settings),
+		                         .total_timeout = settings->total_timeout};
+		bh_loop_post(&loops->at[i], message, true);
+		bh_loop_flush(&loops->at[i]);
+	}
+}
+
+void bh_loops_stop(bh_loops *loops)
+{
+	if (!loops->started)
+		return;
+	for (size_t i = 0; i < loops->count; i++) {
+		bh_message *message = g_new0(bh_message, 1);
+		message->kind = BH_MESSAGE_STOP;
+		bh_loop_post(&loops->at[i], message, true);
+		bh_loop_flush(&loops->at[i]);
+	}
+	for (size_t i = 0; i < loops->count; i++)
+		pthread_join(loops->at[i].thread, NULL);
+	loops->started = false;
+}
+
+/* --- Metrics -------------------------------------------------------------------------------------------- */
+
+#define SUM(loops, field)                                                                                     \
+	({                                                                                                    \
+		uint64_t sum_ = 0;                                                                            \
+		for (size_t i_ = 0; i_ < (loops)->count; i_++)                                                \
+			sum_ += atomic_load_explicit(&(loops)->at[i_].counts.field, memory_order_relaxed);    \
+		sum_;                                                                                         \
+	})
+
+static void head(GString *out, const char *name, const char *type, const char *help)
+{
+	g_string_append_printf(out, "# HELP %s %s\n# TYPE %s %s\n", name, help, name, type);
+}
+
+static void gauge(GString *out, const char *name, const char *help, uint64_t value)
+{
+	head(out, name, "gauge", help);
+	g_string_append_printf(out, "%s %" G_GUINT64_FORMAT "\n", name, value);
+}
+
+void bh_loops_metrics(bh_loops *loops, GString *out)
+{
+	head(out, "bellhop_attempts_total", "counter", "Attempts made, by outcome.");
+	for (int o = BH_OUTCOME_DELIVERED; o <= BH_OUTCOME_UNKNOWN; o++)
+		g_string_append_printf(out, "bellhop_attempts_total{outcome=\"%s\"} %" G_GUINT64_FORMAT "\n", bh_outcome_name(o),
+		                       SUM(loops, attempts[o]));
+
+	head(out, "bellhop_deliveries_total", "counter", "Records made durable, by the state that the delivery went to.");
+	for (int s = BH_STATE_PENDING; s <= BH_STATE_CANCELLED; s++)
+		g_string_append_printf(out, "bellhop_deliveries_total{state=\"%s\"} %" G_GUINT64_FORMAT "\n", bh_state_name(s),
+		                       SUM(loops, ended[s]));
+
+	gauge(out, "bellhop_window_deliveries", "Waiting deliveries in memory; the others are in the store only.", SUM(loops, waiting));
+	gauge(out, "bellhop_in_flight", "Requests under way.", SUM(loops, in_flight));
+	gauge(out, "bellhop_recording", "Outcomes not yet durable.", SUM(loops, recording));
+	gauge(out, "bellhop_lanes", "Webhooks with a lane in memory.", SUM(loops, lanes));
+
+	head(out, "bellhop_send_delay_seconds", "summary", "From the moment a delivery was due until it was sent.");
+	g_string_append_printf(out, "bellhop_send_delay_seconds_sum %.6f\nbellhop_send_delay_seconds_count %" G_GUINT64_FORMAT "\n",
+	                       (double)SUM(loops, delay_us) / BH_SECOND, SUM(loops, sent));
+
+	uint64_t connections = 0, requests = 0;
+	for (size_t i = 0; i < loops->count; i++) {
+		bh_transport_stats stats;
+		bh_transport_stats_read(loops->at[i].transport, &stats);
+		connections += stats.connections;
+		requests += stats.requests;
+	}
+	head(out, "bellhop_connections_opened_total", "counter", "Connections opened to remote services; far fewer than requests when they are reused.");
+	g_string_append_printf(out, "bellhop_connections_opened_total %" G_GUINT64_FORMAT "\n", connections);
+	head(out, "bellhop_requests_sent_total", "counter", "Requests sent to remote services.");
+	g_string_append_printf(out, "bellhop_requests_sent_total %" G_GUINT64_FORMAT "\n", requests);
+}

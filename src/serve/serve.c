@@ -1,0 +1,330 @@
+/*
+ * The house, opened in this order and closed in the reverse one:
+ *
+ *   settings -> sealing key -> store -> directory -> guard, methods -> loops (asleep) -> journal -> API -> loops start
+ *
+ * A step that fails says why, and what was open is closed. Afterwards the main thread only waits for signals.
+ */
+#include "serve/serve.h"
+
+#include "api/api.h"
+#include "base/error.h"
+#include "base/log.h"
+#include "base/settings.h"
+#include "base/steady.h"
+#include "delivery/delivery.h"
+#include "serve/first_start.h"
+
+#include <curl/curl.h>
+#include <errno.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+/* What the command line says. */
+typedef struct options {
+	char *config; /* --config FILE; NULL: none */
+	char **overrides; /* "name=value" */
+} options;
+
+typedef struct house {
+	options options;
+	GPtrArray *settings; /* bh_settings: the last one is in force; API threads may still read an older one */
+	bh_sealer *sealer;
+	bh_store *store;
+	bh_directory *directory;
+	bh_guard *guard;
+	bh_methods *methods;
+	bh_loops *loops;
+	bh_journal *journal;
+	bh_api *api;
+	char *address_file;
+} house;
+
+static const bh_settings *settings_of(const house *h)
+{
+	return h->settings->pdata[h->settings->len - 1];
+}
+
+/* --- Options ----------------------------------------------------------------------------------------- */
+
+static bool parse_options(int argc, char **argv, options *ret, GError **error)
+{
+	g_autofree char *config = NULL, *listen = NULL, *data = NULL;
+	g_auto(GStrv) set = NULL;
+	const GOptionEntry entries[] = {
+	        {"config", 'c', 0, G_OPTION_ARG_FILENAME, &config, "Read settings from FILE", "FILE"},
+	        {"data", 'd', 0, G_OPTION_ARG_FILENAME, &data, "Keep database and keys in DIR (setting data_dir)", "DIR"},
+	        {"listen", 'l', 0, G_OPTION_ARG_STRING, &listen, "Take requests at HOST:PORT (setting listen)", "HOST:PORT"},
+	        {"set", 's', 0, G_OPTION_ARG_STRING_ARRAY, &set, "Set any setting; see `bellhop config`", "NAME=VALUE"},
+	        {0},
+	};
+	g_autoptr(GOptionContext) context = g_option_context_new(NULL);
+	g_option_context_set_summary(context, "Runs the engine until it is told to stop (SIGTERM). SIGHUP reads settings, methods and types again.");
+	g_option_context_set_description(context, "Example:\n  bellhop serve --data var --listen 127.0.0.1:8380");
+	g_option_context_add_main_entries(context, entries, NULL);
+	if (!g_option_context_parse(context, &argc, &argv, error))
+		return false;
+	if (argc > 1) {
+		g_set_error(error, BH_ERROR, BH_ERROR_INVALID, "\"%s\" is not an option of serve", argv[1]);
+		return false;
+	}
+
+	GPtrArray *overrides = g_ptr_array_new();
+	for (char **s = set; s && *s; s++)
+		g_ptr_array_add(overrides, g_strdup(*s));
+	if (data)
+		g_ptr_array_add(overrides, g_strconcat("data_dir=", data, NULL));
+	if (listen)
+		g_ptr_array_add(overrides, g_strconcat("listen=", listen, NULL));
+	g_ptr_array_add(overrides, NULL);
+	ret->overrides = (char **)g_ptr_array_free(overrides, FALSE);
+	ret->config = g_steal_pointer(&config);
+	return true;
+}
+
+/* --- Opening ------------------------------------------------------------------------------------------- */
+
+static bool load_settings(house *h, GError **error)
+{
+	bh_settings *settings = bh_settings_load(h->options.config, h->options.overrides, error);
+	if (!settings)
+		return false;
+	g_ptr_array_add(h->settings, settings);
+
+	bh_log_level level = BH_INFO;
+	bh_log_level_parse(settings->log_level, &level);
+	bh_log_setup(level, g_str_equal(settings->log_format, "json"), STDERR_FILENO);
+	return true;
+}
+
+static bool open_store(house *h, GError **error)
+{
+	const bh_settings *s = settings_of(h);
+	if (g_mkdir_with_parents(s->data_dir, 0700) < 0) {
+		g_set_error(error, BH_ERROR, BH_ERROR_IO, "cannot make the data folder \"%s\": %s", s->data_dir, g_strerror(errno));
+		return false;
+	}
+	g_autofree char *key_file = g_build_filename(s->data_dir, "seal.key", NULL);
+	g_autofree char *url = *s->store ? g_strdup(s->store) : g_strdup_printf("sqlite:%s/bellhop.db", s->data_dir);
+	h->sealer = bh_sealer_open(key_file, error);
+	if (!h->sealer)
+		return false;
+	h->store = bh_store_open(url, h->sealer, error);
+	if (!h->store)
+		return false;
+	bh_id_start_above(bh_store_last_id(h->store));
+
+	bh_snapshot *snapshot = bh_store_load_directory(h->store, error);
+	if (!snapshot)
+		return false;
+	h->directory = bh_directory_new(snapshot);
+	return true;
+}
+
+static bh_guard *make_guard(const bh_settings *s, const char *own_address, GError **error)
+{
+	char *own[] = {(char *)own_address, NULL};
+	return bh_guard_new(s->allow, own, s->https_only, error);
+}
+
+static char *methods_folder(const bh_settings *s)
+{
+	if (*s->methods_dir)
+		return g_strdup(s->methods_dir);
+	g_autofree char *self = g_file_read_link("/proc/self/exe", NULL);
+	g_autofree char *bin = g_path_get_dirname(self ? self : ".");
+	const char *const places[] = {"../share/bellhop/methods", "../../methods", "../methods"};
+	for (size_t i = 0; i < G_N_ELEMENTS(places); i++) {
+		g_autofree char *folder = g_build_filename(bin, places[i], NULL);
+		if (g_file_test(folder, G_FILE_TEST_IS_DIR))
+			return g_canonicalize_filename(folder, NULL);
+	}
+	return g_strdup("methods");
+}
+
+static bh_methods *load_methods(const bh_settings *s, const bh_methods *previous, GError **error)
+{
+	g_autofree char *folder = methods_folder(s);
+	g_autoptr(GPtrArray) broken = g_ptr_array_new_with_free_func(g_free);
+	bh_methods *methods = bh_methods_load(folder, previous, broken, error);
+	for (guint i = 0; i < broken->len; i++)
+		bh_log(BH_ERR, "method", previous ? "method not loaded; its old version stays" : "method not loaded", BH_STR("why", broken->pdata[i]));
+	return methods;
+}
+
+static void tell_metrics(void *user, GString *out)
+{
+	bh_loops_metrics(user, out);
+}
+
+static bool open_engine(house *h, GError **error)
+{
+	const bh_settings *s = settings_of(h);
+	h->guard = make_guard(s, NULL, error);
+	if (!h->guard)
+		return false;
+	h->methods = load_methods(s, NULL, error);
+	if (!h->methods)
+		return false;
+
+	bh_loops_rooms rooms = {.store = h->store, .directory = h->directory, .sealer = h->sealer, .data_dir = s->data_dir};
+	h->loops = bh_loops_new(&rooms, s, h->guard, h->methods, error);
+	if (!h->loops)
+		return false;
+	bh_journal_listener listener = bh_loops_listener(h->loops);
+	h->journal = bh_journal_open(h->store, h->directory, &listener, (size_t)s->journal_queue, error);
+	return h->journal != NULL;
+}
+
+/* The guard must refuse our own listener, whose port may only be known now. */
+static bool guard_ourselves(house *h, GError **error)
+{
+	bh_guard *guard = make_guard(settings_of(h), bh_api_address(h->api), error);
+	if (!guard)
+		return false;
+	bh_guard_unref(h->guard);
+	h->guard = guard;
+	bh_api_use(h->api, settings_of(h), h->guard, h->methods);
+	bh_loops_use(h->loops, settings_of(h), h->guard, h->methods);
+	return true;
+}
+
+static bool open_api(house *h, GError **error)
+{
+	const bh_settings *s = settings_of(h);
+	bh_api_rooms rooms = {.store = h->store, .directory = h->directory, .journal = h->journal, .sealer = h->sealer,
+	                      .metrics = tell_metrics, .user = h->loops};
+	h->api = bh_api_open(&rooms, s, h->guard, h->methods, error);
+	if (!h->api || !guard_ourselves(h, error))
+		return false;
+
+	h->address_file = g_build_filename(s->data_dir, "address", NULL);
+	g_autofree char *url = g_strdup_printf("http://%s\n", bh_api_address(h->api));
+	return g_file_set_contents(h->address_file, url, -1, error);
+}
+
+static bool open_house(house *h, GError **error)
+{
+	if (!open_store(h, error) || !open_engine(h, error))
+		return false;
+	if (!bh_first_key(settings_of(h)->data_dir, h->directory, h->journal, error) ||
+	    !bh_types_from_file(settings_of(h)->types_file, h->directory, h->journal, error))
+		return false;
+	if (!open_api(h, error) || !bh_loops_start(h->loops, h->journal, error))
+		return false;
+	bh_log(BH_INFO, "serve", "ready", BH_STR("version", BH_VERSION), BH_STR("address", bh_api_address(h->api)),
+	       BH_STR("data", settings_of(h)->data_dir));
+	return true;
+}
+
+/* --- Closing --------------------------------------------------------------------------------------------- */
+
+static void close_house(house *h)
+{
+	if (h->address_file)
+		(void)unlink(h->address_file); /* gone already is as good */
+	if (h->api) {
+		bh_api_quiesce(h->api);
+		bh_api_close(h->api);
+	}
+	if (h->loops)
+		bh_loops_stop(h->loops);
+	bh_journal_close(h->journal);
+	bh_loops_free(h->loops);
+	g_clear_pointer(&h->methods, bh_methods_unref);
+	g_clear_pointer(&h->guard, bh_guard_unref);
+	g_clear_pointer(&h->directory, bh_directory_free);
+	g_clear_pointer(&h->store, bh_store_close);
+	g_clear_pointer(&h->sealer, bh_sealer_free);
+	g_clear_pointer(&h->settings, g_ptr_array_unref);
+	g_free(h->address_file);
+	g_free(h->options.config);
+	g_strfreev(h->options.overrides);
+}
+
+/* --- Signals --------------------------------------------------------------------------------------------- */
+
+/* Reads everything anew; whatever is wrong is said, and the old stays in force. */
+static bool reload(house *h, GError **error)
+{
+	g_autoptr(bh_settings) next = bh_settings_load(h->options.config, h->options.overrides, error);
+	if (!next)
+		return false;
+	g_autoptr(bh_guard) guard = make_guard(next, bh_api_address(h->api), error);
+	if (!guard)
+		return false;
+	g_autoptr(bh_methods) methods = load_methods(next, h->methods, error);
+	if (!methods || !bh_types_from_file(next->types_file, h->directory, h->journal, error))
+		return false;
+
+	bh_guard_unref(h->guard);
+	h->guard = g_steal_pointer(&guard);
+	bh_methods_unref(h->methods);
+	h->methods = g_steal_pointer(&methods);
+	g_ptr_array_add(h->settings, g_steal_pointer(&next));
+
+	bh_log_level level = BH_INFO;
+	bh_log_level_parse(settings_of(h)->log_level, &level);
+	bh_log_setup(level, g_str_equal(settings_of(h)->log_format, "json"), STDERR_FILENO);
+	bh_api_use(h->api, settings_of(h), h->guard, h->methods);
+	bh_loops_use(h->loops, settings_of(h), h->guard, h->methods);
+	return true;
+}
+
+static void wait_for_the_end(house *h, const sigset_t *signals)
+{
+	for (;;) {
+		int signal = 0;
+		sigwait(signals, &signal);
+		if (signal != SIGHUP) {
+			bh_log(BH_INFO, "serve", "stopping: what is in flight is finished first", BH_STR("signal", sigabbrev_np(signal)));
+			return;
+		}
+		g_autoptr(GError) error = NULL;
+		if (reload(h, &error))
+			bh_log(BH_INFO, "serve", "settings, methods and types read again", BH_INT("reloads", h->settings->len - 1));
+		else
+			bh_log(BH_ERR, "serve", "not reloaded; everything stays as it was", BH_STR("why", error->message));
+	}
+}
+
+/* Every thread inherits the mask, so only the main thread's sigwait sees these. */
+static void block_signals(sigset_t *ret)
+{
+	sigemptyset(ret);
+	sigaddset(ret, SIGTERM);
+	sigaddset(ret, SIGINT);
+	sigaddset(ret, SIGHUP);
+	pthread_sigmask(SIG_BLOCK, ret, NULL);
+	signal(SIGPIPE, SIG_IGN);
+	signal(SIGXFSZ, SIG_IGN); /* a file size limit is a full disk: an error, not a death */
+}
+
+int bh_serve(int argc, char **argv)
+{
+	house h = {.settings = g_ptr_array_new_with_free_func((GDestroyNotify)bh_settings_free)};
+	g_autoptr(GError) error = NULL;
+	if (!parse_options(argc, argv, &h.options, &error) || !load_settings(&h, &error)) {
+		fprintf(stderr, "bellhop serve: %s\n", error->message);
+		close_house(&h);
+		return 2;
+	}
+	sigset_t signals;
+	block_signals(&signals);
+	curl_global_init(CURL_GLOBAL_DEFAULT);
+	bh_clock_steady(bh_clock_mono()); /* the steady clock begins here */
+
+	bool opened = open_house(&h, &error);
+	if (opened)
+		wait_for_the_end(&h, &signals);
+	else
+		fprintf(stderr, "bellhop serve: cannot start: %s\n", error->message);
+	close_house(&h);
+	if (opened)
+		bh_log(BH_INFO, "serve", "stopped", BH_STR("version", BH_VERSION));
+	curl_global_cleanup();
+	return opened ? 0 : 1;
+}
