@@ -53,7 +53,9 @@ int bh_text_compare(const void *a, const void *b)
 
 static uint64_t id_rank(const void *key)
 {
-	return (uint64_t)*(const bh_id *)key;
+	const bh_id *id = key;
+
+	return (uint64_t)*id;
 }
 
 static uint64_t hash_rank(const void *key)
