@@ -15,8 +15,8 @@ typedef struct bh_guard bh_guard;
 
 /*
  * `allow`: NULL-terminated; each a CIDR ("10.1.0.0/16", "fd00::/8"), an exact host with optional port
- * ("hooks.internal", "127.0.0.1:9000", "[::1]:9000": without a port every port). `own`: the engine's own listeners ("127.0.0.1:8380"),
- * refused whatever is allowed. BH_ERROR_INVALID names the entry at fault.
+ * ("hooks.internal", "127.0.0.1:9000", "[::1]:9000": without a port every port; ":990" is that port on every host). `own`:
+ * the engine's own listeners ("127.0.0.1:8380"), refused whatever is allowed. BH_ERROR_INVALID names the entry at fault.
  */
 bh_guard *bh_guard_new(char *const *allow, char *const *own, bool https_only, GError **error);
 bh_guard *bh_guard_ref(bh_guard *g); /* immutable and counted: a reload makes a new one */
@@ -25,8 +25,8 @@ G_DEFINE_AUTOPTR_CLEANUP_FUNC(bh_guard, bh_guard_unref)
 
 /* What a URL leads to, as libcurl reads it. */
 typedef struct bh_target {
-	char *url;   /* normalised: this, and nothing else, is given to libcurl */
-	char *host;  /* lower case, no brackets, no trailing dot */
+	char *url; /* normalised: this, and nothing else, is given to libcurl */
+	char *host; /* lower case, no brackets, no trailing dot */
 	unsigned port;
 	bool https;
 } bh_target;
