@@ -1,0 +1,413 @@
+#include "delivery/scheduler.h"
+
+#include "base/chance.h"
+
+#include <string.h>
+
+#define NOON (INT64_C(1767268800) * BH_SECOND)
+
+static const bh_scheduler_limits limits = {
+        .in_flight_max = 8, .in_flight_per_webhook = 3, .window = 8, .window_bytes = 1000, .recording_max = 100};
+
+/* A pretended store: what waits, by key, so that refills are answered as the real one would. */
+typedef struct world {
+	bh_scheduler *scheduler;
+	GArray *store; /* of bh_waiting, PENDING */
+	bh_now now;
+	size_t refills, rows_read;
+	GPtrArray *sent; /* bh_item in hand, in order */
+} world;
+
+static world world_new(const bh_scheduler_limits *l)
+{
+	return (world){
+	        .scheduler = bh_scheduler_new(l),
+	        .store = g_array_new(FALSE, FALSE, sizeof(bh_waiting)),
+	        .now = {.wall = NOON, .mono = {5000}},
+	        .sent = g_ptr_array_new(),
+	};
+}
+
+static void world_clear(world *w)
+{
+	bh_scheduler_free(w->scheduler);
+	g_array_unref(w->store);
+	g_ptr_array_unref(w->sent);
+}
+
+static int compare_waiting(const void *a, const void *b)
+{
+	const bh_waiting *x = a, *y = b;
+	if (x->due_at != y->due_at)
+		return x->due_at < y->due_at ? -1 : 1;
+	return x->delivery < y->delivery ? -1 : x->delivery > y->delivery;
+}
+
+static void refill(world *w, const bh_decision *d)
+{
+	g_autoptr(GArray) rows = g_array_new(FALSE, FALSE, sizeof(bh_waiting));
+	g_array_sort(w->store, compare_waiting);
+	bh_waiting after = {.due_at = d->after_due, .delivery = d->after_id};
+	for (guint i = 0; i < w->store->len && rows->len < d->limit; i++) {
+		bh_waiting *row = &g_array_index(w->store, bh_waiting, i);
+		if (row->webhook == d->webhook && compare_waiting(row, &after) > 0)
+			g_array_append_val(rows, *row);
+	}
+	w->refills++;
+	w->rows_read += rows->len;
+	bh_scheduler_refilled(w->scheduler, d->webhook, (bh_waiting *)(void *)rows->data, rows->len, d->limit, w->now);
+}
+
+/* Everything that may be sent now is sent; returns the wait. */
+static bh_usec run(world *w)
+{
+	for (;;) {
+		bh_decision d = bh_scheduler_next(w->scheduler, w->now);
+		if (d.kind == BH_DECIDE_SEND)
+			g_ptr_array_add(w->sent, d.item);
+		else if (d.kind == BH_DECIDE_REFILL)
+			refill(w, &d);
+		else
+			return d.wait;
+	}
+}
+
+static bh_waiting waiting(bh_id delivery, bh_id webhook, bh_usec due)
+{
+	return (bh_waiting){.delivery = delivery, .event = 1000 + delivery, .webhook = webhook, .due_at = due, .created_at = NOON};
+}
+
+static void store(world *w, bh_waiting row)
+{
+	g_array_append_val(w->store, row);
+}
+
+/* Made durable and offered, as the journal does. */
+static bh_offer fresh(world *w, bh_id delivery, bh_id webhook)
+{
+	bh_waiting row = waiting(delivery, webhook, w->now.wall);
+	store(w, row);
+	return bh_scheduler_offer(w->scheduler, &row, NULL, w->now);
+}
+
+static void unstore(world *w, bh_id delivery)
+{
+	for (guint i = 0; i < w->store->len; i++)
+		if (g_array_index(w->store, bh_waiting, i).delivery == delivery) {
+			g_array_remove_index(w->store, i);
+			return;
+		}
+	g_assert_not_reached();
+}
+
+/* The oldest in hand ends for good. */
+static bh_id finish_first(world *w)
+{
+	bh_item *item = g_ptr_array_steal_index(w->sent, 0);
+	bh_id id = item->waiting.delivery;
+	bh_scheduler_landed(w->scheduler, item, w->now);
+	unstore(w, id);
+	bh_scheduler_ended(w->scheduler, item);
+	return id;
+}
+
+/* The oldest in hand fails and is due again after `delay`. */
+static void fail_first(world *w, bh_usec delay)
+{
+	bh_item *item = g_ptr_array_steal_index(w->sent, 0);
+	bh_waiting again = item->waiting;
+	again.due_at = w->now.wall + delay;
+	again.attempts++;
+	bh_scheduler_landed(w->scheduler, item, w->now);
+	unstore(w, again.delivery);
+	store(w, again);
+	bh_scheduler_again(w->scheduler, item, &again, w->now);
+}
+
+static void pass(world *w, bh_usec span)
+{
+	w->now.wall += span;
+	w->now.mono.us += span;
+}
+
+static bh_id sent_id(const world *w, guint i)
+{
+	return ((bh_item *)w->sent->pdata[i])->waiting.delivery;
+}
+
+static world open_world(void)
+{
+	world w = world_new(&limits);
+	bh_scheduler_open(w.scheduler, 7);
+	run(&w);
+	return w;
+}
+
+/* --- tests ------------------------------------------------------------------------------------ */
+
+static void a_fresh_delivery_is_sent_at_once(void)
+{
+	world w = open_world();
+	g_assert_cmpint(fresh(&w, 1, 7), ==, BH_OFFER_TAKEN);
+	g_assert_cmpint(run(&w), ==, -1);
+	g_assert_cmpuint(w.sent->len, ==, 1);
+	g_assert_cmpint(finish_first(&w), ==, 1);
+	g_assert_true(bh_scheduler_is_idle(w.scheduler, 7));
+	world_clear(&w);
+}
+
+static void a_closed_lane_takes_tests_only(void)
+{
+	world w = world_new(&limits);
+	g_assert_cmpint(fresh(&w, 1, 7), ==, BH_OFFER_CLOSED);
+	bh_waiting test = waiting(2, 7, NOON);
+	test.is_test = true;
+	store(&w, test);
+	g_assert_cmpint(bh_scheduler_offer(w.scheduler, &test, NULL, w.now), ==, BH_OFFER_TAKEN);
+	run(&w);
+	g_assert_cmpuint(w.sent->len, ==, 1);
+	g_assert_cmpint(finish_first(&w), ==, 2);
+	g_assert_cmpuint(bh_scheduler_look(w.scheduler).lanes, ==, 0);
+	world_clear(&w);
+}
+
+static void what_waited_before_the_start_is_found_in_the_store(void)
+{
+	world w = world_new(&limits);
+	for (bh_id i = 1; i <= 20; i++)
+		store(&w, waiting(i, 7, NOON - BH_HOUR + i));
+	bh_scheduler_open(w.scheduler, 7);
+	for (bh_id i = 1; i <= 20; i++) {
+		run(&w);
+		g_assert_cmpint(finish_first(&w), ==, i);
+	}
+	g_assert_cmpint(run(&w), ==, -1);
+	g_assert_cmpuint(w.sent->len, ==, 0);
+	world_clear(&w);
+}
+
+static void one_webhook_has_its_slots_and_all_together_theirs(void)
+{
+	world w = world_new(&limits);
+	for (bh_id webhook = 1; webhook <= 4; webhook++) {
+		for (bh_id i = 0; i < 5; i++)
+			store(&w, waiting(10 * webhook + i, webhook, NOON));
+		bh_scheduler_open(w.scheduler, webhook);
+	}
+	run(&w);
+	g_assert_cmpuint(w.sent->len, ==, 8);
+	size_t of[5] = {0};
+	for (guint i = 0; i < w.sent->len; i++)
+		of[((bh_item *)w.sent->pdata[i])->waiting.webhook]++;
+	for (size_t i = 1; i <= 4; i++)
+		g_assert_cmpuint(of[i], ==, 2); /* turns, not first come first served */
+	world_clear(&w);
+}
+
+static void a_retry_waits_for_its_time(void)
+{
+	world w = open_world();
+	fresh(&w, 1, 7);
+	run(&w);
+	fail_first(&w, 5 * BH_SECOND);
+	g_assert_cmpint(run(&w), ==, 5 * BH_SECOND);
+	pass(&w, 5 * BH_SECOND - 1);
+	g_assert_cmpint(run(&w), ==, 1);
+	g_assert_cmpuint(w.sent->len, ==, 0);
+	pass(&w, 1);
+	run(&w);
+	g_assert_cmpuint(w.sent->len, ==, 1);
+	g_assert_cmpint(((bh_item *)w.sent->pdata[0])->waiting.attempts, ==, 1);
+	world_clear(&w);
+}
+
+static void a_jump_of_the_wall_clock_moves_nothing_in_memory(void)
+{
+	world w = open_world();
+	fresh(&w, 1, 7);
+	run(&w);
+	fail_first(&w, 5 * BH_SECOND);
+	w.now.wall += BH_DAY;
+	g_assert_cmpint(run(&w), ==, 5 * BH_SECOND);
+	world_clear(&w);
+}
+
+static void a_million_waiting_cost_a_window(void)
+{
+	world w = open_world();
+	for (bh_id i = 1; i <= 10000; i++)
+		fresh(&w, i, 7);
+	bh_scheduler_facts facts = bh_scheduler_look(w.scheduler);
+	g_assert_cmpuint(facts.waiting, <=, limits.window);
+	for (bh_id i = 1; i <= 200; i++) {
+		run(&w);
+		g_assert_cmpuint(bh_scheduler_look(w.scheduler).waiting, <=, limits.window);
+		g_assert_cmpint(finish_first(&w), ==, i); /* in order, none passed over */
+	}
+	world_clear(&w);
+}
+
+static void nothing_is_lost_and_nothing_is_sent_twice_whatever_the_order_of_things(void)
+{
+	for (uint64_t seed = 1; seed <= 300; seed++) {
+		bh_chance chance = bh_chance_seeded(seed);
+		world w = world_new(&limits);
+		g_autoptr(GHashTable) ended = g_hash_table_new(NULL, NULL);
+		const bh_id webhooks = 3, total = 150;
+		for (bh_id h = 1; h <= webhooks; h++)
+			bh_scheduler_open(w.scheduler, h);
+		bh_id made = 0;
+		while (g_hash_table_size(ended) < (guint)total) {
+			int64_t dice = bh_chance_between(&chance, 0, 9);
+			if (dice < 3 && made < total) {
+				made++;
+				fresh(&w, made, 1 + made % webhooks);
+			} else if (dice < 5 && w.sent->len > 0)
+				g_assert_true(g_hash_table_add(ended, GINT_TO_POINTER(finish_first(&w))));
+			else if (dice < 7 && w.sent->len > 0)
+				fail_first(&w, bh_chance_between(&chance, 0, 20) * BH_SECOND);
+			else if (dice == 7)
+				bh_scheduler_open(w.scheduler, bh_chance_between(&chance, 1, webhooks));
+			else
+				pass(&w, bh_chance_between(&chance, 0, 3) * BH_SECOND);
+			run(&w);
+
+			g_autoptr(GHashTable) in_hand = g_hash_table_new(NULL, NULL);
+			for (guint i = 0; i < w.sent->len; i++)
+				g_assert_true(g_hash_table_add(in_hand, GINT_TO_POINTER(sent_id(&w, i))));
+			g_assert_cmpuint(w.sent->len, <=, limits.in_flight_max);
+		}
+		g_assert_cmpuint(w.store->len, ==, 0);
+		world_clear(&w);
+	}
+}
+
+static void a_refill_passes_over_what_is_in_hand(void)
+{
+	world w = open_world();
+	fresh(&w, 1, 7);
+	run(&w);
+	bh_scheduler_open(w.scheduler, 7); /* forgets the window, not the hand */
+	run(&w);
+	g_assert_cmpuint(w.refills, ==, 2);
+	g_assert_cmpuint(w.sent->len, ==, 1);
+	world_clear(&w);
+}
+
+static void a_retry_by_hand_brings_a_waiting_one_forward(void)
+{
+	world w = open_world();
+	fresh(&w, 1, 7);
+	run(&w);
+	fail_first(&w, BH_HOUR);
+	run(&w);
+	bh_waiting now = waiting(1, 7, w.now.wall);
+	g_assert_cmpint(bh_scheduler_offer(w.scheduler, &now, NULL, w.now), ==, BH_OFFER_TAKEN);
+	run(&w);
+	g_assert_cmpuint(w.sent->len, ==, 1);
+	world_clear(&w);
+}
+
+static void closing_stops_what_waits_and_leaves_what_flies(void)
+{
+	world w = open_world();
+	for (bh_id i = 1; i <= 6; i++)
+		fresh(&w, i, 7);
+	run(&w);
+	g_assert_cmpuint(w.sent->len, ==, 3);
+	bh_scheduler_close(w.scheduler, 7);
+	finish_first(&w);
+	fail_first(&w, 0);
+	run(&w);
+	g_assert_cmpuint(w.sent->len, ==, 1);
+	finish_first(&w);
+	g_assert_cmpuint(bh_scheduler_look(w.scheduler).lanes, ==, 0);
+	g_assert_cmpuint(bh_scheduler_look(w.scheduler).waiting, ==, 0);
+	world_clear(&w);
+}
+
+static void too_many_unrecorded_outcomes_stop_the_sending(void)
+{
+	bh_scheduler_limits few = limits;
+	few.recording_max = 2;
+	world w = world_new(&few);
+	bh_scheduler_open(w.scheduler, 7);
+	run(&w);
+	for (bh_id i = 1; i <= 6; i++)
+		fresh(&w, i, 7);
+	run(&w);
+	bh_item *a = w.sent->pdata[0], *b = w.sent->pdata[1], *c = w.sent->pdata[2];
+	bh_scheduler_landed(w.scheduler, a, w.now);
+	bh_scheduler_landed(w.scheduler, b, w.now);
+	bh_scheduler_landed(w.scheduler, c, w.now);
+	run(&w);
+	g_assert_cmpuint(w.sent->len, ==, 3);
+	bh_scheduler_ended(w.scheduler, a);
+	bh_scheduler_ended(w.scheduler, b);
+	run(&w);
+	g_assert_cmpuint(w.sent->len, ==, 6);
+	world_clear(&w);
+}
+
+static void a_store_that_fails_is_asked_again_later(void)
+{
+	world w = world_new(&limits);
+	store(&w, waiting(1, 7, NOON));
+	bh_scheduler_open(w.scheduler, 7);
+	bh_decision d = bh_scheduler_next(w.scheduler, w.now);
+	g_assert_cmpint(d.kind, ==, BH_DECIDE_REFILL);
+	bh_scheduler_refill_failed(w.scheduler, 7, bh_mono_add(w.now.mono, BH_SECOND));
+	g_assert_cmpint(run(&w), ==, BH_SECOND);
+	pass(&w, BH_SECOND);
+	run(&w);
+	g_assert_cmpuint(w.sent->len, ==, 1);
+	world_clear(&w);
+}
+
+static bh_event *payload(size_t bytes)
+{
+	bh_event parts = {.type = (char *)"booking_added", .data = bh_span_of("{}")};
+	bh_event *event = bh_event_restore(&parts);
+	event->bytes = bytes;
+	return event;
+}
+
+static void payloads_ride_along_while_there_is_room(void)
+{
+	world w = open_world();
+	for (bh_id i = 1; i <= 3; i++) {
+		bh_waiting row = waiting(i, 7, NOON);
+		store(&w, row);
+		g_autoptr(bh_event) event = payload(400);
+		bh_scheduler_offer(w.scheduler, &row, event, w.now);
+	}
+	g_assert_cmpuint(bh_scheduler_look(w.scheduler).bytes, ==, 800);
+	run(&w);
+	g_assert_nonnull(((bh_item *)w.sent->pdata[0])->event);
+	g_assert_null(((bh_item *)w.sent->pdata[2])->event);
+	while (w.sent->len > 0)
+		finish_first(&w);
+	g_assert_cmpuint(bh_scheduler_look(w.scheduler).bytes, ==, 0);
+	world_clear(&w);
+}
+
+int main(int argc, char **argv)
+{
+	g_test_init(&argc, &argv, NULL);
+#define TEST(f) g_test_add_func("/scheduler/" #f, f)
+	TEST(a_fresh_delivery_is_sent_at_once);
+	TEST(a_closed_lane_takes_tests_only);
+	TEST(what_waited_before_the_start_is_found_in_the_store);
+	TEST(one_webhook_has_its_slots_and_all_together_theirs);
+	TEST(a_retry_waits_for_its_time);
+	TEST(a_jump_of_the_wall_clock_moves_nothing_in_memory);
+	TEST(a_million_waiting_cost_a_window);
+	TEST(nothing_is_lost_and_nothing_is_sent_twice_whatever_the_order_of_things);
+	TEST(a_refill_passes_over_what_is_in_hand);
+	TEST(a_retry_by_hand_brings_a_waiting_one_forward);
+	TEST(closing_stops_what_waits_and_leaves_what_flies);
+	TEST(too_many_unrecorded_outcomes_stop_the_sending);
+	TEST(a_store_that_fails_is_asked_again_later);
+	TEST(payloads_ride_along_while_there_is_room);
+	return g_test_run();
+}
