@@ -1,0 +1,451 @@
+#include "journal/journal.h"
+
+#include "base/error.h"
+#include "base/steady.h"
+
+#include <glib/gstdio.h>
+#include <pthread.h>
+#include <signal.h>
+#include <stdatomic.h>
+#include <string.h>
+#include <sys/resource.h>
+
+/* A journal over a real store in a folder of its own, and a listener that notes what it hears. */
+typedef struct house {
+	char *folder;
+	bh_sealer *sealer;
+	bh_store *store;
+	bh_directory *directory;
+	bh_journal *journal;
+
+	pthread_mutex_t lock;
+	pthread_cond_t heard;
+	GString *told; /* "fresh " "flush " "changed:7 " "done " in the order of time */
+	size_t done;
+	GError *last_error;
+} house;
+
+static void tell(house *h, const char *what)
+{
+	pthread_mutex_lock(&h->lock);
+	g_string_append(h->told, what);
+	pthread_mutex_unlock(&h->lock);
+}
+
+static void on_fresh(void *user, bh_event *event, bh_delivery *const *deliveries, size_t count)
+{
+	g_assert_nonnull(event);
+	g_assert_cmpuint(count, >, 0);
+	g_assert_cmpint(deliveries[0]->due_at, >, 0);
+	tell(user, "fresh ");
+}
+
+static void on_flush(void *user)
+{
+	tell(user, "flush ");
+}
+
+static void on_changed(void *user, bh_id webhook)
+{
+	g_autofree char *text = g_strdup_printf("changed:%" G_GINT64_FORMAT " ", webhook);
+	tell(user, text);
+}
+
+static house *open_house(size_t queue_max)
+{
+	house *h = g_new0(house, 1);
+	g_autoptr(GError) error = NULL;
+	h->folder = g_dir_make_tmp("bellhop-journal-XXXXXX", &error);
+	g_autofree char *key = g_build_filename(h->folder, "seal.key", NULL);
+	g_autofree char *url = g_strdup_printf("sqlite:%s/bellhop.db", h->folder);
+	h->told = g_string_new(NULL);
+	pthread_mutex_init(&h->lock, NULL);
+	pthread_cond_init(&h->heard, NULL);
+	h->sealer = bh_sealer_open(key, &error);
+	g_assert_no_error(error);
+	h->store = bh_store_open(url, h->sealer, &error);
+	g_assert_no_error(error);
+	h->directory = bh_directory_new(bh_store_load_directory(h->store, &error));
+	g_assert_no_error(error);
+	bh_journal_listener listener = {h, on_fresh, on_flush, on_changed};
+	h->journal = bh_journal_open(h->store, h->directory, &listener, queue_max, &error);
+	g_assert_no_error(error);
+	return h;
+}
+
+static void close_house(house *h)
+{
+	bh_journal_close(h->journal);
+	bh_directory_free(h->directory);
+	bh_store_close(h->store);
+	bh_sealer_free(h->sealer);
+	g_autoptr(GDir) dir = g_dir_open(h->folder, 0, NULL);
+	const char *name;
+	while ((name = g_dir_read_name(dir))) {
+		g_autofree char *path = g_build_filename(h->folder, name, NULL);
+		g_remove(path);
+	}
+	g_rmdir(h->folder);
+	g_free(h->folder);
+	g_string_free(h->told, TRUE);
+	g_clear_error(&h->last_error);
+	pthread_cond_destroy(&h->heard);
+	pthread_mutex_destroy(&h->lock);
+	g_free(h);
+}
+
+/* An entry with one write of its own. */
+typedef struct slip {
+	bh_entry entry;
+	bh_write write;
+	bh_write *writes[1];
+	bh_change change;
+	house *house;
+	bh_delivery delivery, *deliveries[1];
+	bh_finding finding;
+} slip;
+
+static void on_done(bh_entry *entry, const GError *error)
+{
+	house *h = ((slip *)entry)->house;
+	pthread_mutex_lock(&h->lock);
+	g_string_append(h->told, error ? "refused " : "done ");
+	h->done++;
+	g_clear_error(&h->last_error);
+	if (error)
+		h->last_error = g_error_copy(error);
+	pthread_cond_broadcast(&h->heard);
+	pthread_mutex_unlock(&h->lock);
+}
+
+static void await_done(house *h, size_t count)
+{
+	pthread_mutex_lock(&h->lock);
+	while (h->done < count)
+		pthread_cond_wait(&h->heard, &h->lock);
+	pthread_mutex_unlock(&h->lock);
+}
+
+static void slip_init(slip *s, house *h)
+{
+	s->house = h;
+	s->writes[0] = &s->write;
+	s->entry = (bh_entry){.writes = s->writes, .count = 1, .done = on_done};
+	s->write.at = bh_clock_wall();
+}
+
+static void submit(slip *s)
+{
+	g_autoptr(GError) error = NULL;
+	g_assert_true(bh_journal_submit(s->house->journal, &s->entry, &error));
+	g_assert_no_error(error);
+}
+
+static bh_event *new_event(void)
+{
+	bh_event parts = {.type = (char *)"booking_added", .data = bh_span_of("{\"property_uid\":12}"), .property_id = (char *)"12"};
+	bh_event *event = bh_event_restore(&parts);
+	event->id = bh_id_new();
+	event->accepted_at = event->occurred_at = bh_clock_wall();
+	return event;
+}
+
+static slip *event_slip(house *h, bh_id webhook)
+{
+	slip *s = g_new0(slip, 1);
+	slip_init(s, h);
+	s->write.kind = BH_WRITE_EVENT;
+	s->write.event = new_event();
+	if (webhook) {
+		s->finding = (bh_finding){.webhook = webhook, .verdict = BH_VERDICT_TRIGGERED};
+		s->delivery = (bh_delivery){.id = bh_id_new(), .event_id = s->write.event->id, .webhook_id = webhook, .state = BH_STATE_PENDING};
+		s->deliveries[0] = &s->delivery;
+		s->write.findings = &s->finding;
+		s->write.finding_count = 1;
+		s->write.deliveries = s->deliveries;
+		s->write.delivery_count = 1;
+	}
+	return s;
+}
+
+static void slip_free(slip *s)
+{
+	bh_event_unref(s->write.event);
+	g_clear_pointer(&s->change.manager, bh_manager_unref);
+	g_clear_pointer(&s->change.webhook, bh_webhook_unref);
+	g_free(s->change.name);
+	g_free(s);
+}
+
+static slip *manager_slip(house *h, const char *id)
+{
+	slip *s = g_new0(slip, 1);
+	slip_init(s, h);
+	s->change.kind = BH_CHANGE_MANAGER_PUT;
+	s->change.manager = bh_manager_new();
+	s->change.manager->id = g_strdup(id);
+	s->change.manager->name = g_strdup("");
+	s->write.kind = BH_WRITE_CHANGE;
+	s->write.change = &s->change;
+	s->write.audit_who = "test";
+	s->write.audit_from = "";
+	return s;
+}
+
+static slip *webhook_slip(house *h, bh_id id, const char *manager, int64_t revision)
+{
+	slip *s = g_new0(slip, 1);
+	slip_init(s, h);
+	bh_webhook *w = bh_webhook_new();
+	w->id = id;
+	w->revision = revision;
+	w->manager_id = g_strdup(manager);
+	w->name = g_strdup("");
+	w->method = g_strdup("none");
+	w->settings = g_strdup("{\"url\":\"http://203.0.113.1/\"}");
+	w->events = g_strsplit("*", ",", -1);
+	w->secret = bh_secret_random(32);
+	s->change.kind = BH_CHANGE_WEBHOOK_PUT;
+	s->change.webhook = w;
+	s->write.kind = BH_WRITE_CHANGE;
+	s->write.change = &s->change;
+	s->write.audit_who = "test";
+	s->write.audit_from = "";
+	return s;
+}
+
+static bool is_stored(house *h, bh_id event)
+{
+	g_autoptr(GError) error = NULL;
+	bh_reader *reader = bh_reader_new(h->store, &error);
+	g_assert_no_error(error);
+	g_autoptr(bh_event) found = bh_reader_event(reader, event, NULL);
+	bh_reader_free(reader);
+	return found != NULL;
+}
+
+/* --- tests ------------------------------------------------------------------------------------ */
+
+static void what_is_done_is_on_disk(void)
+{
+	house *h = open_house(100);
+	slip *s = event_slip(h, 0);
+	submit(s);
+	await_done(h, 1);
+	g_assert_no_error(h->last_error);
+	g_assert_true(is_stored(h, s->write.event->id));
+	slip_free(s);
+	close_house(h);
+}
+
+static void listeners_hear_before_the_caller_is_told(void)
+{
+	house *h = open_house(100);
+	slip *s = event_slip(h, 7);
+	submit(s);
+	await_done(h, 1);
+	g_assert_cmpstr(h->told->str, ==, "fresh flush done ");
+	slip_free(s);
+	close_house(h);
+}
+
+static void a_change_is_published_before_the_caller_is_told(void)
+{
+	house *h = open_house(100);
+	slip *m = manager_slip(h, "7");
+	submit(m);
+	await_done(h, 1);
+	g_autoptr(bh_snapshot) now = bh_directory_now(h->directory);
+	g_assert_nonnull(bh_snapshot_manager(now, "7"));
+	slip_free(m);
+	close_house(h);
+}
+
+static void a_refused_change_leaves_the_others_of_its_batch(void)
+{
+	house *h = open_house(100);
+	slip *stranger = webhook_slip(h, 99, "nobody", 1), *m = manager_slip(h, "7"), *w = webhook_slip(h, 70, "7", 1);
+	submit(m);
+	submit(stranger);
+	submit(w); /* sees the manager of the same batch, or of the one before */
+	await_done(h, 3);
+	g_autoptr(bh_snapshot) now = bh_directory_now(h->directory);
+	g_assert_nonnull(bh_snapshot_webhook(now, 70));
+	g_assert_null(bh_snapshot_webhook(now, 99));
+	g_assert_nonnull(strstr(h->told->str, "refused "));
+	g_assert_nonnull(strstr(h->told->str, "changed:70 "));
+	slip_free(stranger);
+	slip_free(m);
+	slip_free(w);
+	close_house(h);
+}
+
+static void the_slower_of_two_changes_of_one_webhook_is_refused(void)
+{
+	house *h = open_house(100);
+	slip *m = manager_slip(h, "7"), *first = webhook_slip(h, 70, "7", 1), *second = webhook_slip(h, 70, "7", 2), *late = webhook_slip(h, 70, "7", 2);
+	slip *all[] = {m, first, second, late};
+	for (size_t i = 0; i < G_N_ELEMENTS(all); i++)
+		submit(all[i]);
+	await_done(h, 4);
+	g_assert_error(h->last_error, BH_ERROR, BH_ERROR_CONFLICT);
+	for (size_t i = 0; i < G_N_ELEMENTS(all); i++)
+		slip_free(all[i]);
+	close_house(h);
+}
+
+static void a_removed_manager_takes_his_webhooks_along_and_they_are_told(void)
+{
+	house *h = open_house(100);
+	slip *m = manager_slip(h, "7"), *w = webhook_slip(h, 70, "7", 1);
+	submit(m);
+	submit(w);
+	await_done(h, 2);
+	g_string_truncate(h->told, 0);
+
+	slip *gone = manager_slip(h, "7");
+	g_clear_pointer(&gone->change.manager, bh_manager_unref);
+	gone->change.kind = BH_CHANGE_MANAGER_REMOVE;
+	gone->change.name = g_strdup("7");
+	submit(gone);
+	await_done(h, 3);
+	g_assert_cmpstr(h->told->str, ==, "changed:70 flush done ");
+	slip_free(m);
+	slip_free(w);
+	slip_free(gone);
+	close_house(h);
+}
+
+static void a_lazy_entry_needs_no_company(void)
+{
+	house *h = open_house(100);
+	slip *s = event_slip(h, 0);
+	s->entry.lazy = true;
+	submit(s);
+	await_done(h, 1);
+	g_assert_true(is_stored(h, s->write.event->id));
+	slip_free(s);
+	close_house(h);
+}
+
+static void closing_works_off_what_was_taken(void)
+{
+	house *h = open_house(10000);
+	slip *slips[500];
+	for (size_t i = 0; i < G_N_ELEMENTS(slips); i++) {
+		slips[i] = event_slip(h, 0);
+		slips[i]->entry.lazy = i % 2;
+		submit(slips[i]);
+	}
+	bh_journal_close(g_steal_pointer(&h->journal));
+	g_assert_cmpuint(h->done, ==, G_N_ELEMENTS(slips));
+	for (size_t i = 0; i < G_N_ELEMENTS(slips); i++) {
+		g_assert_true(is_stored(h, slips[i]->write.event->id));
+		slip_free(slips[i]);
+	}
+	close_house(h);
+}
+
+static void a_full_queue_pushes_back(void)
+{
+	house *h = open_house(4);
+	/* More at once than one commit can take in: some of a thousand quick ones find the queue full. */
+	slip *slips[1000];
+	size_t taken = 0;
+	bool pushed_back = false;
+	for (size_t i = 0; i < G_N_ELEMENTS(slips); i++) {
+		g_autoptr(GError) error = NULL;
+		slips[taken] = event_slip(h, 0);
+		if (bh_journal_submit(h->journal, &slips[taken]->entry, &error)) {
+			taken++;
+			continue;
+		}
+		g_assert_error(error, BH_ERROR, BH_ERROR_BUSY);
+		slip_free(slips[taken]);
+		pushed_back = true;
+	}
+	await_done(h, taken);
+	g_assert_true(pushed_back);
+	for (size_t i = 0; i < taken; i++)
+		slip_free(slips[i]);
+	close_house(h);
+}
+
+static void a_store_that_fails_is_told_to_the_caller_and_recovers(void)
+{
+	house *h = open_house(100);
+	signal(SIGXFSZ, SIG_IGN);
+	struct rlimit before, none;
+	getrlimit(RLIMIT_FSIZE, &before);
+	none = before;
+	none.rlim_cur = 0;
+	setrlimit(RLIMIT_FSIZE, &none);
+	slip *s = event_slip(h, 7);
+	submit(s);
+	await_done(h, 1);
+	setrlimit(RLIMIT_FSIZE, &before);
+	g_assert_nonnull(h->last_error);
+	g_assert_null(strstr(h->told->str, "fresh"));
+	bh_journal_stats stats;
+	bh_journal_stats_read(h->journal, &stats);
+	g_assert_true(stats.failing);
+	g_assert_false(is_stored(h, s->write.event->id));
+
+	submit(s);
+	await_done(h, 2);
+	g_assert_no_error(h->last_error);
+	g_assert_true(is_stored(h, s->write.event->id));
+	bh_journal_stats_read(h->journal, &stats);
+	g_assert_false(stats.failing);
+	slip_free(s);
+	close_house(h);
+}
+
+#define THREADS 8
+#define EACH 200
+
+static void *submit_many(void *data)
+{
+	house *h = data;
+	for (size_t i = 0; i < EACH; i++) {
+		slip *s = event_slip(h, 0);
+		g_autoptr(GError) error = NULL;
+		g_assert_true(bh_journal_submit_and_wait(h->journal, &s->entry, &error));
+		g_assert_no_error(error);
+		slip_free(s);
+	}
+	return NULL;
+}
+
+static void many_threads_are_served_together(void)
+{
+	house *h = open_house(10000);
+	pthread_t threads[THREADS];
+	for (size_t i = 0; i < THREADS; i++)
+		pthread_create(&threads[i], NULL, submit_many, h);
+	for (size_t i = 0; i < THREADS; i++)
+		pthread_join(threads[i], NULL);
+	bh_journal_stats stats;
+	bh_journal_stats_read(h->journal, &stats);
+	g_assert_cmpuint(stats.writes, ==, THREADS * EACH);
+	g_assert_cmpuint(stats.batches, <, THREADS * EACH); /* one commit served several */
+	close_house(h);
+}
+
+int main(int argc, char **argv)
+{
+	g_test_init(&argc, &argv, NULL);
+#define TEST(f) g_test_add_func("/journal/" #f, f)
+	TEST(what_is_done_is_on_disk);
+	TEST(listeners_hear_before_the_caller_is_told);
+	TEST(a_change_is_published_before_the_caller_is_told);
+	TEST(a_refused_change_leaves_the_others_of_its_batch);
+	TEST(the_slower_of_two_changes_of_one_webhook_is_refused);
+	TEST(a_removed_manager_takes_his_webhooks_along_and_they_are_told);
+	TEST(a_lazy_entry_needs_no_company);
+	TEST(closing_works_off_what_was_taken);
+	TEST(a_full_queue_pushes_back);
+	TEST(a_store_that_fails_is_told_to_the_caller_and_recovers);
+	TEST(many_threads_are_served_together);
+	return g_test_run();
+}
