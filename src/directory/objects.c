@@ -239,7 +239,7 @@ char *bh_key_text_new(unsigned char ret_hash[BH_KEY_HASH_SIZE])
 	/* The alphabet of RFC 4648 section 5 needs no escaping in a header, a shell or a URL. */
 	g_strdelimit(base64, "+", '-');
 	g_strdelimit(base64, "/", '_');
-	*strchr(base64, '=') = '\0';
+	base64[43] = '\0'; /* the padding */
 	char *text = g_strconcat("bhk_", base64, NULL);
 	bh_text_wipe(base64);
 	bh_key_text_hash(text, ret_hash);
