@@ -4,7 +4,7 @@
 
 static size_t *place_of(const bh_heap *heap, void *thing)
 {
-	return (size_t *)((char *)thing + heap->place_offset);
+	return (void *)((char *)thing + heap->place_offset);
 }
 
 static void put(bh_heap *heap, size_t place, void *thing)
