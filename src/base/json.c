@@ -75,36 +75,36 @@ void bh_json_free(bh_json *json)
 
 /* --- Trouble ----------------------------------------------------------------------------- */
 
-static void note_place(bh_json *json, bh_span text, const char *at)
+void bh_json_place(bh_span text, size_t at, unsigned *ret_line, unsigned *ret_column)
 {
-	const char *line = text.at;
+	const char *line = text.at, *place = text.at + at;
 
-	json->line = 1;
-	for (const char *next; at > line && (next = memchr(line, '\n', (size_t)(at - line))); line = next + 1)
-		json->line++;
-	json->column = (unsigned)(at - line) + 1;
+	*ret_line = 1;
+	for (const char *next; place > line && (next = memchr(line, '\n', (size_t)(place - line))); line = next + 1)
+		++*ret_line;
+	*ret_column = (unsigned)(place - line) + 1;
 }
 
-void bh_json_refuse(bh_json *json, bh_span text, size_t at, const char *why, GError **error)
+static bool fail_with(reader *r, const char *at, bh_error_code code, const char *why)
 {
-	note_place(json, text, text.at + at);
-	g_set_error(error, BH_ERROR, BH_ERROR_INVALID, "%s, line %u column %u", why, json->line, json->column);
+	bh_json *json = r->json;
+
+	bh_json_place(r->whole, (size_t)(at - r->whole.at), &json->line, &json->column);
+	g_set_error(r->error, BH_ERROR, code, "%s, line %u column %u", why, json->line, json->column);
+	return false;
 }
 
 static bool fail(reader *r, const char *at, const char *why)
 {
-	bh_json_refuse(r->json, r->whole, (size_t)(at - r->whole.at), why, r->error);
-	return false;
+	return fail_with(r, at, BH_ERROR_INVALID, why);
 }
 
 /* The text, or what may be read of it, ends in the middle of `what`. */
 static bool fail_at_end(reader *r, const char *what)
 {
 	if (r->cut) {
-		note_place(r->json, r->whole, r->end);
-		g_set_error(r->error, BH_ERROR, BH_ERROR_LIMIT, "the value is longer than %zu bytes, line %u column %u",
-			    r->most, r->json->line, r->json->column);
-		return false;
+		g_autofree char *too_long = g_strdup_printf("the value is longer than %zu bytes", r->most);
+		return fail_with(r, r->end, BH_ERROR_LIMIT, too_long);
 	}
 	g_autofree char *why = g_strdup_printf("the text ends where %s was expected", what);
 	return fail(r, r->end, why);
@@ -585,8 +585,8 @@ bool bh_json_parse(bh_json *json, bh_span text, GError **error)
 	end = bh_json_skip_space(text, end);
 	if (end == text.size)
 		return true;
-	bh_json_refuse(json, text, end, "expected nothing more after the value", error);
-	return false;
+	reader r = {.json = json, .whole = text, .error = error};
+	return fail(&r, text.at + end, "expected nothing more after the value");
 }
 
 /* --- Nodes ------------------------------------------------------------------------------- */

@@ -62,8 +62,8 @@ bool bh_json_parse_at(bh_json *json, bh_span text, size_t from, size_t most, siz
 /* The first byte at or after `from` that is not white space; text.size when there is none. */
 size_t bh_json_skip_space(bh_span text, size_t from);
 
-/* Refuses `text` at byte `at` for a reason of the caller's: sets error and trouble as a parse does. */
-void bh_json_refuse(bh_json *json, bh_span text, size_t at, const char *why, GError **error);
+/* The line and column of byte `at` of `text`, from 1. */
+void bh_json_place(bh_span text, size_t at, unsigned *ret_line, unsigned *ret_column);
 
 /* Node numbers are uint32_t; 0 is the root, BH_JSON_NONE is "not there". */
 #define BH_JSON_NONE UINT32_MAX

@@ -28,6 +28,7 @@ typedef struct bh_event {
 	char *manager_id;  /* given explicitly in the event; NULL: the property leads to them */
 	char *actor;       /* who did it, as given; NULL: not told */
 	bool actor_is_manager; /* set by the watcher: of any role; decides how `jomres` writes manager_id */
+	bool jomres_form;  /* handed over in Jomres' form: see bh_event_news. Not stored */
 	char *caller_id;   /* the caller's `id` or Idempotency-Key; NULL: none */
 	char *traceparent; /* W3C trace context of the hand-off; NULL: none */
 	char *channel_id;  /* channel.channel_id as text; NULL: none */
@@ -55,15 +56,20 @@ typedef struct bh_intake {
 	const bh_catalogue *catalogue;
 	bool accept_unknown_types;
 	bh_usec now;
-	const char *idempotency_key; /* of the whole call; NULL: none. Event i of several gets "<key>#<i>" */
+	const char *idempotency_key; /* of the call; NULL: none. Event i (from 0) of an array or NDJSON gets "<key>#<i>" */
 	const char *traceparent;     /* NULL: none */
 } bh_intake;
 
-/* Why a call was refused, for a problem document (RFC 9457). */
+/*
+ * Why a call was refused, for a problem document (RFC 9457). The error's code is BH_ERROR_INVALID for SYNTAX and
+ * FIELD, but BH_ERROR_NOT_FOUND when the FIELD is a type that the catalogue does not know; BH_ERROR_LIMIT for SIZE.
+ * `pointer` is a JSON pointer (RFC 6901) to the field or event; in an array or NDJSON the event's number (from 0) comes
+ * first: "/3/data/property_uid". Empty when it is the call as a whole.
+ */
 typedef struct bh_refusal {
 	enum { BH_REFUSED_SYNTAX, BH_REFUSED_FIELD, BH_REFUSED_SIZE } kind; /* 400, 422, 413 */
-	char pointer[256];     /* JSON pointer (RFC 6901) to the field, with the index or line first: "/3/data/property_uid" */
-	unsigned line, column; /* SYNTAX: where, from 1 */
+	char pointer[256];
+	unsigned line, column; /* where in the call, from 1 */
 } bh_refusal;
 
 /*
@@ -71,7 +77,7 @@ typedef struct bh_refusal {
  * (same type, manager and data, unless both carry different ids of their own). On success
  * *ret_events holds a bh_event per distinct event in the order of the call, each with a
  * fresh id, and *ret_places (guint, one per event given) says which of them each given one became.
- * One wrong event refuses the whole call.
+ * One wrong event refuses the whole call. An event's own `id` goes before the call's idempotency key.
  *
  * Both forms are read: {"type","data",...} and Jomres' {"webhook_event",
  * "webhook_event_description","webhook_event_plugin","data"}. Ids may be JSON integers or
@@ -84,11 +90,15 @@ bool bh_events_read(bh_span text, const bh_intake *intake, GPtrArray **ret_event
 #define BH_FINGERPRINT_SIZE 32
 void bh_event_fingerprint(const bh_event *event, unsigned char ret[BH_FINGERPRINT_SIZE]);
 
-/* What an event tells the directory (manager_added, property_deleted ...). */
+/*
+ * What an event tells the directory (manager_added, property_deleted ...). In a manager_added of Jomres' own form
+ * data.manager_id is the row of a table and no manager's id: that one is news only if the event names the manager itself
+ * (member manager_id beside data).
+ */
 typedef struct bh_directory_news {
 	enum { BH_NEWS_NONE, BH_NEWS_MANAGER_PUT, BH_NEWS_MANAGER_REMOVED, BH_NEWS_PROPERTY_CREATED, BH_NEWS_PROPERTY_REMOVED } kind;
 	char *manager_id;   /* MANAGER_*: the subject; PROPERTY_CREATED: its manager if the event names one (manager_id or actor), else NULL */
-	char **property_ids; /* MANAGER_PUT: the properties he now has (NULL-terminated); PROPERTY_*: the one */
+	char **property_ids; /* MANAGER_PUT: those he now has (NULL-terminated; NULL: not told); PROPERTY_*: the one */
 } bh_directory_news;
 
 void bh_event_news(const bh_event *event, bh_directory_news *ret_news);
