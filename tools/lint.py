@@ -52,7 +52,7 @@ DOORS = {
 # Pure: no I/O, no clock, no log, no globals.
 PURE = ["event/*.c", "watcher/*.c", "delivery/scheduler.c", "delivery/outcome.c"]
 PURE_SYSTEM = {"assert.h", "ctype.h", "errno.h", "glib.h", "inttypes.h", "limits.h", "math.h", "stdarg.h", "stdbool.h", "stddef.h",
-               "stdint.h", "stdlib.h", "string.h", "openssl/evp.h", "openssl/sha.h"}  # fmt: skip
+               "stdint.h", "stdio.h", "stdlib.h", "string.h", "openssl/evp.h", "openssl/sha.h"}  # fmt: skip
 PURE_NOT = ["base/log.h", "base/seal.h", "base/settings.h", "base/fault.h"]
 IMPURE_CALLS = re.compile(
     r"\b(bh_clock_\w+|bh_random_bytes|bh_log\w*|g_get_(?:real|monotonic)_time|g_date_time_new_now\w*|time|clock_gettime|gettimeofday"

@@ -1,0 +1,297 @@
+#!/usr/bin/env python3
+"""
+What `./dev run` does once Bellhop is built.
+
+On the first start the main job happens before your eyes: a receiver is started, then Bellhop; manager 7 of the
+properties 12 and 13 gets a webhook that leads to the receiver; the events of one guest booking are handed over; a table shows
+what arrived. Then both stay up. A later start keeps the data and starts the same receiver again.
+
+Only commands of the bellhop binary are used, so everything shown can be typed by hand.
+"""
+
+import argparse
+import base64
+import contextlib
+import json
+import os
+import secrets
+import shlex
+import signal
+import socket
+import subprocess
+import sys
+import threading
+import time
+from pathlib import Path
+
+ROOT = Path(__file__).resolve().parents[1]
+BINARY = ROOT / "build" / "src" / "bellhop"
+EVENTS = ROOT / "tests" / "fixtures" / "guest_booking.ndjson"
+PATIENCE = 20.0  # seconds for anything that takes milliseconds when all is well
+
+
+class Failed(Exception):
+    """The reason why the main job did not succeed, for the person who reads it."""
+
+
+def say(text=""):
+    print(text, flush=True)
+
+
+def wait_for(condition, what, patience=PATIENCE):
+    until = time.monotonic() + patience
+    while True:
+        result = condition()
+        if result:
+            return result
+        if time.monotonic() > until:
+            raise Failed(f"waited {patience:g} s for {what}")
+        time.sleep(0.005)
+
+
+# --- What was started is stopped, by its own process id -----------------------------------------
+
+
+class Started:
+    """One process of ours. Its standard error goes to a file, whose end is shown when it ends by itself."""
+
+    def __init__(self, name, arguments, log, stdout=None):
+        self.name, self.log = name, log
+        with open(log, "ab") as stderr:
+            # A group of its own: Ctrl-C reaches us alone, and we stop things in the right order.
+            self.process = subprocess.Popen(arguments, cwd=ROOT, stdin=subprocess.DEVNULL, stdout=stdout, stderr=stderr, process_group=0)
+
+    def alive(self):
+        return self.process.poll() is None
+
+    def check(self):
+        if not self.alive():
+            tail = "\n".join(self.log.read_text(errors="replace").splitlines()[-8:])
+            raise Failed(f"{self.name} ended with {self.process.returncode}:\n{tail}")
+
+    def stop(self):
+        if self.alive():
+            self.process.terminate()
+            try:
+                self.process.wait(35)
+            except subprocess.TimeoutExpired:
+                self.process.kill()
+                self.process.wait()
+
+
+# --- The demonstration's own memory -------------------------------------------------------------
+
+
+class Scene:
+    """
+    What the demonstration has to remember between starts, in <data>/demo.json: the receiver's port and secret, and
+    which webhook leads there.
+    """
+
+    def __init__(self, data):
+        self.file = data / "demo.json"
+        self.existed = self.file.exists()
+        self.foreign = not self.existed and (data / "bellhop.db").exists()
+        if self.existed:
+            kept = json.loads(self.file.read_text())
+        else:
+            kept = {"port": None, "secret": "whsec_" + base64.b64encode(secrets.token_bytes(32)).decode(), "webhook": None}
+        self.port, self.secret, self.webhook = kept["port"], kept["secret"], kept["webhook"]
+
+    def keep(self):
+        text = json.dumps({"port": self.port, "secret": self.secret, "webhook": self.webhook})
+        with open(os.open(self.file, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600), "w") as file:
+            file.write(text + "\n")
+
+    @property
+    def url(self):
+        return f"http://127.0.0.1:{self.port}/webhooks"
+
+
+def port_is_free(port):
+    with socket.socket() as probe:
+        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            probe.bind(("127.0.0.1", port))
+        except OSError:
+            return False
+        return True
+
+
+# --- The receiver: `bellhop listen`, whose lines are kept ---------------------------------------
+
+
+class Receiver(Started):
+    def __init__(self, scene, data):
+        address = data / "receiver.address"
+        address.unlink(missing_ok=True)
+        secret = data / "receiver.secret"
+        with open(os.open(secret, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600), "w") as file:
+            file.write(scene.secret + "\n")
+        port = scene.port if scene.port and port_is_free(scene.port) else 0
+        arguments = [BINARY, "listen", "--port", str(port), "--json", "--secret", f"@{secret}", "--print-address", address]
+        super().__init__("the receiver (bellhop listen)", arguments, data / "receiver.log", stdout=subprocess.PIPE)
+        self.arrived, self.changed = {}, threading.Condition()
+        threading.Thread(target=self._read, daemon=True).start()
+        where = wait_for(lambda: self.check() or (address.exists() and address.read_text().strip()), "the receiver to listen")
+        self.port = int(where.rstrip("/").rpartition(":")[2])
+
+    def _read(self):
+        for line in self.process.stdout:
+            at = time.time()
+            with contextlib.suppress(ValueError), self.changed:
+                request = json.loads(line)
+                self.arrived.setdefault(request["webhook_id"], (at, request))
+                self.changed.notify_all()
+
+    def wait(self, ids):
+        """Waits for all of these events; gives up when nothing new comes for a while."""
+        with self.changed:
+            until = time.monotonic() + PATIENCE
+            while not ids <= set(self.arrived) and time.monotonic() < until:
+                self.changed.wait(0.1)
+            return {id: self.arrived[id] for id in ids if id in self.arrived}
+
+
+# --- Bellhop itself -----------------------------------------------------------------------------
+
+
+class Engine(Started):
+    def __init__(self, data, port, allow):
+        address = data / "address"
+        address.unlink(missing_ok=True)
+        arguments = [BINARY, "serve", "--data", data, "--listen", f"127.0.0.1:{port}"]
+        for target in allow:
+            arguments += ["--set", f"allow={target}"]
+        super().__init__("bellhop serve", arguments, data / "bellhop.log")
+        self.data = data
+        self.url = wait_for(lambda: self.check() or (address.exists() and address.read_text().strip()), "Bellhop to listen")
+
+    def run(self, *arguments, show=True):
+        """A command of the binary, shown as it can be typed, then carried out."""
+        if show:
+            say("  $ bellhop " + shlex.join(str(word) for word in arguments if word != "--json"))
+        done = subprocess.run(
+            [BINARY, *arguments], cwd=ROOT, capture_output=True, text=True, env={**os.environ, "BELLHOP_DATA_DIR": str(self.data)}
+        )
+        if done.returncode != 0:
+            raise Failed(f"bellhop {shlex.join(str(word) for word in arguments)} said: {done.stderr.strip()}")
+        return done.stdout
+
+
+def set_the_scene(engine, scene):
+    engine.run("manager", "add", "7", "--name", "Ada")
+    engine.run("property", "add", "12", "--manager", "7", "--name", "Sea View")
+    engine.run("property", "add", "13", "--manager", "7", "--name", "Old Mill")
+    secret = engine.data / "receiver.secret"
+    made = engine.run("webhook", "add", "--manager", "7", "--name", "demo receiver", "--url", scene.url, "--secret", f"@{secret}", "--json")
+    scene.webhook = json.loads(made)["id"]
+    scene.keep()
+
+
+def hand_over(engine, receiver):
+    """Hands the booking's events over and shows what arrived. Raises Failed unless all of it did, verified."""
+    command = ["send", "--file", str(EVENTS.relative_to(ROOT)), "--json"]
+    say("  $ bellhop " + shlex.join(command[:-1]))
+    handed_over_at = time.time()
+    answer = json.loads(engine.run(*command, show=False))
+    events = [entry["id"] for entry in answer["events"]]
+    arrived = receiver.wait(set(events))
+    types = [json.loads(line) for line in EVENTS.read_text().splitlines() if line.strip()]
+
+    say()
+    say(f"  {'event':30} {'signature':12} {'hand-off to arrival':>20}")
+    verified = 0
+    for id, event in zip(events, types):
+        name = event.get("type") or event.get("webhook_event")
+        if id not in arrived:
+            say(f"  {name:30} {'-':12} {'did not arrive':>20}")
+            continue
+        _, request = arrived[id]
+        verified += request["verified"] is True
+        took = (request["arrived_us"] / 1e6 - handed_over_at) * 1000
+        say(f"  {name:30} {'verified' if request['verified'] is True else 'WRONG':12} {took:17.1f} ms")
+    say()
+    if verified < len(events):
+        raise Failed(f"{len(events)} events were handed over, {len(arrived)} arrived, {verified} of them with a good signature")
+
+
+def hints(engine, scene):
+    shown = shlex.quote(os.path.relpath(engine.data, ROOT))
+    option = "" if shown == "var" else f" --data-dir {shown}"
+    say(f"The API is at {engine.url}, its key in {shown}/site.key, the log in {shown}/bellhop.log. Try next:")
+    say()
+    say(f"  curl -H \"Authorization: Bearer $(cat {shown}/site.key)\" {engine.url}/v1/deliveries?limit=3")
+    say(f"  build/src/bellhop send booking_added{option} --data '{{\"property_uid\":12,\"contract_uid\":41}}' --wait")
+    say()
+    say("Ctrl-C stops everything.")
+
+
+def start(given, started):
+    data = given.data.resolve()
+    data.mkdir(mode=0o700, parents=True, exist_ok=True)
+    scene = Scene(data)
+    if scene.foreign and given.once:
+        raise Failed(f"{given.data} holds data that ./dev run did not make: give a folder of its own with --data")
+
+    receiver = None
+    if not scene.foreign:
+        receiver = Receiver(scene, data)
+        started.append(receiver)
+        moved = scene.port is not None and receiver.port != scene.port
+        old_port, scene.port = scene.port, receiver.port
+        scene.keep()
+    engine = Engine(data, given.port, [f"127.0.0.1:{scene.port}"] if receiver else [])
+    started.append(engine)
+
+    if receiver is None:
+        say(f"{given.data} holds data that ./dev run did not make: it is served as it is, without a demonstration.")
+    elif scene.webhook is None:
+        say(f"First start: a manager, two properties and a webhook to a receiver at {scene.url}")
+        set_the_scene(engine, scene)
+        hand_over(engine, receiver)
+    else:
+        say(f"The data of {given.data} is kept; the receiver of the demonstration listens again at {scene.url}")
+        if moved:
+            say(f"(its port {old_port} is taken by something else, so the webhook is pointed to the new one)")
+            engine.run("webhook", "set", scene.webhook, "--url", scene.url)
+        if given.once:
+            hand_over(engine, receiver)
+    return engine, scene
+
+
+def main():
+    parser = argparse.ArgumentParser(prog="./dev run", description="Starts Bellhop and shows what it does.")
+    parser.add_argument("--port", type=int, default=8380, help="of the API (8380); 0 lets the kernel choose")
+    parser.add_argument("--data", type=Path, default=ROOT / "var", metavar="DIR", help="where database, keys and logs are kept (var)")
+    parser.add_argument("--once", action="store_true", help="show it, stop, and end with 0 if all arrived, else 1")
+    given = parser.parse_args()
+
+    def leave(*_):
+        raise KeyboardInterrupt
+
+    signal.signal(signal.SIGTERM, leave)
+    started = []
+    try:
+        engine, scene = start(given, started)
+        if given.once:
+            return 0
+        hints(engine, scene)
+        while True:
+            for one in started:
+                one.check()
+            time.sleep(0.5)
+    except Failed as reason:
+        print(f"dev run: {reason}", file=sys.stderr)
+        return 1
+    except KeyboardInterrupt:
+        say("\nStopping ...")
+        return 0 if not given.once else 1
+    finally:
+        signal.signal(signal.SIGINT, signal.SIG_IGN)
+        for one in reversed(started):
+            one.stop()
+
+
+if __name__ == "__main__":
+    sys.exit(main())
