@@ -15,9 +15,9 @@
 #include <glib.h>
 #include <stdbool.h>
 
-/* The states of a delivery and the moves between them (BH_MOVES in delivery_state.c, tested row by row). */
+/* The states of a delivery and the moves between them (the table in state.c, tested row by row). 0 is none, 1 is not used. */
 typedef enum bh_state {
-	BH_STATE_PENDING = 1,
+	BH_STATE_PENDING = 2,
 	BH_STATE_HELD,      /* the webhook is disabled */
 	BH_STATE_DELIVERED, /* 2xx, or the method says so */
 	BH_STATE_GONE,      /* 410 */
@@ -28,7 +28,8 @@ typedef enum bh_state {
 
 const char *bh_state_name(bh_state state);
 bool bh_state_parse(const char *text, bh_state *ret);
-bool bh_state_may_move(bh_state from, bh_state to);
+bool bh_state_is_final(bh_state state); /* neither PENDING nor HELD */
+bool bh_state_may_move(bh_state from, bh_state to); /* PENDING may "move" to itself: again later, or now by hand */
 
 /* A delivery as it is kept. */
 typedef struct bh_delivery {
@@ -37,7 +38,7 @@ typedef struct bh_delivery {
 	bh_id webhook_id;
 	char *manager_id; /* told of it; NULL: none (site webhook, no owner) */
 	bh_state state;
-	bh_usec created_at;
+	bh_usec created_at; /* its lifetime counts from here: moved back to PENDING by hand or swept to it, it is made anew */
 	bh_usec due_at;   /* PENDING: not before */
 	bh_usec ended_at; /* 0 while PENDING or HELD */
 	int spent;        /* attempts counted against the schedule */
@@ -100,7 +101,7 @@ typedef struct bh_write {
 	bh_id delivery_id;            /* also MOVE */
 	bh_state state;               /* RECORD, MOVE, SWEEP: the new one */
 	bh_usec due_at;               /* of PENDING */
-	int spent;                    /* RECORD: the new count; MOVE to PENDING resets it to 0 and restarts the lifetime */
+	int spent;                    /* RECORD: the new count; MOVE to PENDING (and SWEEP from EXHAUSTED) resets it to 0 and restarts the lifetime */
 	const char *reason;           /* RECORD, MOVE, SWEEP: why, or NULL */
 
 	/* CHANGE */
@@ -111,7 +112,7 @@ typedef struct bh_write {
 	bh_id webhook_id;
 	bh_state from;
 	size_t limit;
-	bool keep_newest;             /* spare the newest one */
+	bool keep_newest;             /* spare the newest one. Oldest first; from PENDING: in the order (due_at, id) */
 	size_t swept;                 /* how many moved; less than `limit`: nothing is left */
 
 	bh_usec at;                   /* when: created, ended, audit */
@@ -192,7 +193,7 @@ GPtrArray *bh_reader_attempts(bh_reader *r, bh_id delivery, int after, size_t li
  * Lists, newest first, by key: ids below `before` (0: from the newest), at most `limit`. The scope is part of the query.
  */
 typedef struct bh_list {
-	const char *manager_id; /* only of this manager's webhooks / properties; NULL: everybody's */
+	const char *manager_id; /* only of this manager's webhooks / properties; NULL: everybody's. Deliveries: then `webhooks` says which, none without */
 	char *const *property_ids; /* events: of these properties, or addressed to manager_id; used when manager_id is set */
 	const bh_id *webhooks;  /* deliveries: only of these webhooks, webhook_count of them; NULL: all */
 	size_t webhook_count;

@@ -1,0 +1,138 @@
+/*
+ * One batch, one transaction:
+ *
+ *   BEGIN IMMEDIATE -> each write -> shelve, if it is time -> COMMIT (one fsync of the log) -> checkpoint, if it is time
+ *
+ * The two "if it is time" take some milliseconds now and then, so they go first to batches nobody waits for.
+ */
+#include "store/sqlite/sqlite.h"
+
+#include "base/fault.h"
+#include "base/log.h"
+#include "store/sqlite/shelf.h"
+
+/*
+ * Pages in the log at which what it holds is written back to the database: 16 MB. Often enough to keep reading
+ * quick, seldom enough that a page which many batches touched is written back once.
+ */
+#define CHECKPOINT_PAGES 4000
+#define CHECKPOINT_PAGES_AWAITED (2 * CHECKPOINT_PAGES)
+/* A reader that never leaves (a backup, a forgotten shell) keeps the log from starting anew: from here on we wait a little. */
+#define RESTART_PAGES (8 * CHECKPOINT_PAGES)
+#define RESTART_WAIT_MS 50
+
+static bool apply_one(bh_sqlite *s, bh_write *w, GError **error);
+static bool apply_all(bh_sqlite *s, bh_write *const *writes, size_t count, GError **error);
+static bool somebody_waits(bh_write *const *writes, size_t count);
+static void make_room(bh_sqlite *s);
+static void checkpoint_if_due(bh_sqlite *s, bool awaited);
+
+bool bh_sqlite_apply(bh_store *store, bh_write *const *writes, size_t count, GError **error)
+{
+	bh_sqlite *s = (bh_sqlite *)store;
+	bh_recent before = s->recent;
+	bool awaited = somebody_waits(writes, count);
+
+	g_auto(bh_tx) tx = bh_tx_write(&s->db, error);
+	if (!tx.db)
+		return false;
+	if (!apply_all(s, writes, count, error) || !bh_shelf_fill(s, awaited, error) || !bh_tx_commit(&tx, error)) {
+		s->recent = before;
+		bh_tx_end(&tx);
+		make_room(s);
+		return false;
+	}
+	BH_FAULT("store.after-commit");
+	checkpoint_if_due(s, awaited);
+	return true;
+}
+
+static bool apply_all(bh_sqlite *s, bh_write *const *writes, size_t count, GError **error)
+{
+	for (size_t i = 0; i < count; i++) {
+		writes[i]->result = BH_WRITE_DONE;
+		if (!apply_one(s, writes[i], error))
+			return false;
+	}
+	BH_FAULT("store.before-commit");
+	return true;
+}
+
+static bool apply_one(bh_sqlite *s, bh_write *w, GError **error)
+{
+	switch (w->kind) {
+	case BH_WRITE_EVENT:
+		return bh_sqlite_write_event(s, w, error);
+	case BH_WRITE_RECORD:
+		return bh_sqlite_write_record(s, w, error);
+	case BH_WRITE_CHANGE:
+		return bh_sqlite_write_change(s, w, error);
+	case BH_WRITE_MOVE:
+		return bh_sqlite_write_move(s, w, error);
+	case BH_WRITE_SWEEP:
+		return bh_sqlite_write_sweep(s, w, error);
+	}
+	g_assert_not_reached();
+}
+
+static bool somebody_waits(bh_write *const *writes, size_t count)
+{
+	for (size_t i = 0; i < count; i++) {
+		if (writes[i]->kind != BH_WRITE_RECORD && writes[i]->kind != BH_WRITE_SWEEP)
+			return true;
+	}
+	return false;
+}
+
+/* SQLite tells after each commit how long the log is. */
+int bh_sqlite_note_wal(void *user, sqlite3 *handle, const char *name, int pages)
+{
+	bh_sqlite *s = (bh_sqlite *)user;
+
+	s->wal_pages = pages;
+	if (pages < s->checkpointed_at)
+		s->checkpointed_at = 0; /* all was written back, and the log began anew */
+	return SQLITE_OK;
+}
+
+/* The batch is durable already, so a failure here is only told: the log keeps growing until it works again. */
+static void checkpoint(bh_sqlite *s, int mode)
+{
+	int rc = sqlite3_wal_checkpoint_v2(s->db.handle, NULL, mode, NULL, NULL);
+	bool fails = rc != SQLITE_OK && (rc & 0xff) != SQLITE_BUSY;
+
+	if (fails && !s->checkpoint_fails) {
+		g_autoptr(GError) error = NULL;
+		bh_db_failed(&s->db, rc, "write the log back", &error);
+		bh_log(BH_WARNING, "store", "checkpoint failed", BH_STR("why", error->message));
+	}
+	s->checkpoint_fails = fails;
+}
+
+/*
+ * The log could not grow, perhaps: what it holds may still fit into the database, and then the log begins anew in the
+ * space that it has. So a full disk with a long log heals without anybody's help.
+ */
+static void make_room(bh_sqlite *s)
+{
+	if (s->wal_pages > s->checkpointed_at) {
+		s->checkpointed_at = s->wal_pages;
+		checkpoint(s, SQLITE_CHECKPOINT_PASSIVE);
+	}
+}
+
+static void checkpoint_if_due(bh_sqlite *s, bool awaited)
+{
+	int since = s->wal_pages - s->checkpointed_at;
+
+	if (since < (awaited ? CHECKPOINT_PAGES_AWAITED : CHECKPOINT_PAGES))
+		return;
+	s->checkpointed_at = s->wal_pages;
+	if (s->wal_pages < RESTART_PAGES) {
+		checkpoint(s, SQLITE_CHECKPOINT_PASSIVE);
+		return;
+	}
+	sqlite3_busy_timeout(s->db.handle, RESTART_WAIT_MS);
+	checkpoint(s, SQLITE_CHECKPOINT_RESTART);
+	sqlite3_busy_timeout(s->db.handle, BH_DB_BUSY_WAIT_MS);
+}

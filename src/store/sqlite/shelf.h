@@ -1,0 +1,44 @@
+/*
+ * Shelves: how lists by webhook, property, manager and type cost next to nothing to keep.
+ *
+ *   a batch ──> recent_*   appended in the order of ids: one or two pages, however many webhooks it names
+ *                  │  every BH_SHELF_ROWS rows, sorted
+ *                  ▼
+ *               shelved_*  (shelf, webhook, delivery): one run written from end to end, never touched again
+ *
+ * A list reads the recent rows and then shelf after shelf, newest first, until it has enough. Rows may come a little
+ * late (a batch that had to be tried again), so shelves may overlap: each knows its least id, and the greatest of
+ * itself and all before it.
+ */
+#pragma once
+
+#include "store/sqlite/newest.h"
+#include "store/sqlite/sqlite.h"
+
+#define BH_SHELF_ROWS 16384 /* recent rows that a list may have to look at; the work of one shelving, some 10 ms */
+
+/* Writing, inside the batch's transaction. */
+bool bh_shelf_note_event(bh_sqlite *s, const bh_event *e, GError **error);
+bool bh_shelf_note_delivery(bh_sqlite *s, const bh_delivery *d, GError **error);
+
+/* Shelves what is recent if it is time. While somebody waits for the batch it may be put off, up to twice the rows. */
+bool bh_shelf_fill(bh_sqlite *s, bool somebody_waits, GError **error);
+
+/* At start. */
+bool bh_shelf_count_recent(bh_sqlite *s, GError **error);
+
+/*
+ * Reading, inside one read transaction: adds to `newest` the ids of deliveries of these webhooks, or of events with
+ * one of these fields, that `keep` (NULL: all) lets pass. False from `keep` with *error set ends the search.
+ */
+typedef bool (*bh_shelf_keep)(bh_sqlite_reader *r, bh_id id, const bh_list *list, bool *ret_keep, GError **error);
+
+typedef struct bh_shelf_field {
+	const char *field; /* "m" manager, "p" property, "t" type */
+	const char *value;
+} bh_shelf_field;
+
+bool bh_shelf_find_deliveries(bh_sqlite_reader *r, const bh_list *list, bh_shelf_keep keep, bh_newest *newest,
+			      GError **error);
+bool bh_shelf_find_events(bh_sqlite_reader *r, const bh_list *list, const bh_shelf_field *fields, size_t count,
+			  bh_shelf_keep keep, bh_newest *newest, GError **error);

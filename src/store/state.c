@@ -1,0 +1,56 @@
+#include "store/store.h"
+
+#include <string.h>
+
+/*
+ * Every move that a delivery may make. PENDING to itself is "again later": the next try after a failed one, or
+ * now, by hand. What is not here never happens, whoever asks for it.
+ */
+static const struct {
+	bh_state from, to;
+} MOVES[] = {
+	{BH_STATE_PENDING, BH_STATE_PENDING},   {BH_STATE_PENDING, BH_STATE_HELD},
+	{BH_STATE_PENDING, BH_STATE_DELIVERED}, {BH_STATE_PENDING, BH_STATE_GONE},
+	{BH_STATE_PENDING, BH_STATE_EXHAUSTED}, {BH_STATE_PENDING, BH_STATE_COALESCED},
+	{BH_STATE_PENDING, BH_STATE_CANCELLED}, {BH_STATE_HELD, BH_STATE_PENDING},
+	{BH_STATE_HELD, BH_STATE_DELIVERED},    {BH_STATE_HELD, BH_STATE_GONE},
+	{BH_STATE_HELD, BH_STATE_EXHAUSTED},    {BH_STATE_HELD, BH_STATE_COALESCED},
+	{BH_STATE_HELD, BH_STATE_CANCELLED},    {BH_STATE_EXHAUSTED, BH_STATE_PENDING},
+};
+
+static const char *const NAMES[] = {
+	[BH_STATE_PENDING] = "pending",     [BH_STATE_HELD] = "held",           [BH_STATE_DELIVERED] = "delivered",
+	[BH_STATE_GONE] = "gone",           [BH_STATE_EXHAUSTED] = "exhausted", [BH_STATE_COALESCED] = "coalesced",
+	[BH_STATE_CANCELLED] = "cancelled",
+};
+
+const char *bh_state_name(bh_state state)
+{
+	g_assert((size_t)state < G_N_ELEMENTS(NAMES) && NAMES[state]);
+	return NAMES[state];
+}
+
+bool bh_state_parse(const char *text, bh_state *ret)
+{
+	for (size_t i = 0; i < G_N_ELEMENTS(NAMES); i++) {
+		if (NAMES[i] && strcmp(NAMES[i], text) == 0) {
+			*ret = (bh_state)i;
+			return true;
+		}
+	}
+	return false;
+}
+
+bool bh_state_is_final(bh_state state)
+{
+	return state > BH_STATE_HELD;
+}
+
+bool bh_state_may_move(bh_state from, bh_state to)
+{
+	for (size_t i = 0; i < G_N_ELEMENTS(MOVES); i++) {
+		if (MOVES[i].from == from && MOVES[i].to == to)
+			return true;
+	}
+	return false;
+}
