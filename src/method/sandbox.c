@@ -1,0 +1,317 @@
+#include "method/sandbox.h"
+
+#include <glib.h>
+#include <lauxlib.h>
+#include <stdlib.h>
+#include <string.h>
+
+#define HOOK_STEPS 100 /* instructions between two looks at the meter */
+#define BYTES_PER_STEP 32 /* an instruction and copying this much take about the same time */
+#define BLOCKS_IN_MEMORY 4 /* one block may be this part of the memory: it bounds what one instruction can cost */
+#define GARBAGE_MAX (512 * 1024)
+#define CROWD 4 /* once waiting runs hold this many times the memory of one ... */
+#define CROWD_SHARE 16 /* ... a turn may add this part of it: the state as a whole has a bound */
+
+/* --- Memory ----------------------------------------------------------------------------------- */
+
+static bool may_grow(bh_sandbox *box, size_t old_size, size_t new_size)
+{
+	bh_meter *meter = box->running;
+	size_t more = new_size - old_size;
+
+	meter->steps -= (int64_t)(more / BYTES_PER_STEP);
+	if (meter->steps <= 0 && !meter->stop)
+		meter->stop = BH_STOP_STEPS;
+	return !meter->stop && new_size <= box->memory_max / BLOCKS_IN_MEMORY && box->used + more <= box->ceiling;
+}
+
+static void release(void *block, size_t size)
+{
+	if (!block)
+		return;
+	explicit_bzero(block, size);
+	free(block);
+}
+
+/* Lua relies on shrinking never to fail; what is cut off is wiped first. */
+static void *shrink(void *block, size_t old_size, size_t new_size)
+{
+	explicit_bzero((char *)block + new_size, old_size - new_size);
+	void *smaller = realloc(block, new_size);
+	return smaller ? smaller : block;
+}
+
+/* A lua_Alloc. With no block, `old_size` is a kind of object and not a size. */
+static void *allocate(void *user, void *block, size_t old_size, size_t new_size)
+{
+	bh_sandbox *box = user;
+
+	if (!block)
+		old_size = 0;
+	if (new_size > old_size && box->running && !may_grow(box, old_size, new_size))
+		return NULL;
+
+	void *result = NULL;
+	if (new_size == 0) {
+		release(block, old_size);
+	} else if (new_size <= old_size) {
+		result = shrink(block, old_size, new_size);
+	} else {
+		result = malloc(new_size);
+		if (!result && box->running)
+			return NULL;
+		if (!result)
+			g_error("out of memory: %zu bytes for a method", new_size);
+		if (block)
+			memcpy(result, block, old_size);
+		release(block, old_size);
+	}
+	box->used = box->used - old_size + new_size;
+	return result;
+}
+
+/* A collection frees the garbage of hundreds of runs at once; doubling keeps its cost in proportion to what lives. */
+static void collect_if_due(lua_State *lua, bh_sandbox *box)
+{
+	if (box->used <= 2 * box->live + GARBAGE_MAX)
+		return;
+	lua_gc(lua, LUA_GCCOLLECT, 0);
+	box->live = box->used;
+}
+
+void bh_sandbox_tidy(bh_sandbox *box)
+{
+	collect_if_due(box->lua, box);
+}
+
+/* --- The meter -------------------------------------------------------------------------------- */
+
+/* Raises without a text: none could be made any more. bh_sandbox_trouble finds the words. */
+static int end_run(lua_State *lua)
+{
+	lua_pushnil(lua);
+	return lua_error(lua);
+}
+
+static void spend(lua_State *lua, bh_sandbox *box, size_t steps)
+{
+	bh_meter *meter = box->running;
+	if (!meter)
+		return; /* the host itself is at work */
+
+	meter->steps -= (int64_t)MIN(steps, (size_t)INT64_MAX / 2);
+	if (meter->steps <= 0 && !meter->stop)
+		meter->stop = BH_STOP_STEPS;
+	if (meter->stop)
+		end_run(lua);
+	collect_if_due(lua, box);
+}
+
+static bh_stop look_at_clock(bh_sandbox *box)
+{
+	bh_mono now = bh_clock_mono();
+	if (!box->timed) {
+		box->timed = true;
+		box->turn_began = now;
+	}
+	return bh_mono_since(now, box->turn_began) > box->running->time ? BH_STOP_TIME : BH_STOP_NONE;
+}
+
+static void count_hook(lua_State *lua, lua_Debug *activation)
+{
+	bh_sandbox *box = bh_sandbox_of(lua);
+	if (box->running && !box->running->stop)
+		box->running->stop = look_at_clock(box);
+	spend(lua, box, HOOK_STEPS);
+}
+
+void bh_sandbox_spend(lua_State *lua, size_t steps)
+{
+	spend(lua, bh_sandbox_of(lua), steps);
+}
+
+/*
+ * Lua's own errors say LUA_ERRMEM; its string buffers raise the same text as an ordinary error. A script that makes
+ * that text itself fools only itself.
+ */
+static bool is_memory_error(lua_State *lua, int status)
+{
+	return status == LUA_ERRMEM || (status == LUA_ERRRUN && lua_type(lua, -1) == LUA_TSTRING &&
+					!strcmp(lua_tostring(lua, -1), "not enough memory"));
+}
+
+static void note_memory_error(lua_State *lua, bh_meter *meter, int status)
+{
+	if (!meter->stop && is_memory_error(lua, status))
+		meter->stop = BH_STOP_MEMORY;
+}
+
+/* pcall's second half: also where Lua goes on when the protected function had yielded. */
+static int after_pcall(lua_State *lua, int status, lua_KContext context)
+{
+	if (status == LUA_OK || status == LUA_YIELD)
+		return lua_gettop(lua);
+
+	bh_meter *meter = bh_sandbox_of(lua)->running;
+	if (meter) {
+		note_memory_error(lua, meter, status);
+		if (meter->stop)
+			return end_run(lua); /* no script catches its own end */
+	}
+	lua_pushboolean(lua, false);
+	lua_insert(lua, -2);
+	return 2;
+}
+
+int bh_sandbox_pcall(lua_State *lua)
+{
+	luaL_checkany(lua, 1);
+	lua_pushboolean(lua, true);
+	lua_insert(lua, 1);
+	return after_pcall(lua, lua_pcallk(lua, lua_gettop(lua) - 2, LUA_MULTRET, 0, 0, after_pcall), 0);
+}
+
+/* --- The state -------------------------------------------------------------------------------- */
+
+static int panic(lua_State *lua)
+{
+	const char *why = lua_tostring(lua, -1);
+	g_error("the Lua host broke its own rules: %s", why ? why : "an error without a text");
+	return 0;
+}
+
+bh_sandbox *bh_sandbox_of(lua_State *lua)
+{
+	void *box;
+	lua_getallocf(lua, &box);
+	return box;
+}
+
+void bh_sandbox_init(bh_sandbox *box, size_t memory_max)
+{
+	*box = (bh_sandbox){.memory_max = memory_max};
+	box->lua = lua_newstate(allocate, box);
+	lua_atpanic(box->lua, panic);
+	lua_gc(box->lua, LUA_GCSTOP);
+
+	bh_sandbox_push_globals(box->lua);
+	box->globals = luaL_ref(box->lua, LUA_REGISTRYINDEX);
+	lua_gc(box->lua, LUA_GCCOLLECT);
+	box->live = box->used;
+}
+
+void bh_sandbox_clear(bh_sandbox *box)
+{
+	if (box->lua)
+		lua_close(box->lua);
+	*box = (bh_sandbox){0};
+}
+
+/*
+ * A chunk's only way to its globals is the upvalue _ENV, which all its runs share: a script that could name it could
+ * put another table there and keep things from run to run.
+ */
+static bool names_env(const char *name, const char *source, size_t size, char **ret_why)
+{
+	const char *at = memmem(source, size, "_ENV", strlen("_ENV"));
+	if (!at)
+		return false;
+
+	unsigned line = 1;
+	for (const char *c = source; c < at; c++)
+		line += *c == '\n';
+	*ret_why = g_strdup_printf("%s:%u: '_ENV' cannot be used in a method", name, line);
+	return true;
+}
+
+bool bh_sandbox_compile(bh_sandbox *box, const char *name, const char *source, size_t size)
+{
+	g_autofree char *chunk = g_strconcat("@", name, NULL);
+	g_autofree char *why = NULL;
+
+	if (names_env(name, source, size, &why)) {
+		lua_pushstring(box->lua, why);
+		return false;
+	}
+	if (luaL_loadbufferx(box->lua, source, size, chunk, "t") != LUA_OK)
+		return false;
+	lua_rawgeti(box->lua, LUA_REGISTRYINDEX, box->globals);
+	const char *upvalue = lua_setupvalue(box->lua, -2, 1);
+	g_assert(upvalue); /* a main chunk has exactly this one */
+	return true;
+}
+
+lua_State *bh_sandbox_thread(bh_sandbox *box, int *ret_anchor)
+{
+	lua_State *thread = lua_newthread(box->lua);
+	*ret_anchor = luaL_ref(box->lua, LUA_REGISTRYINDEX);
+	lua_sethook(thread, count_hook, LUA_MASKCOUNT, HOOK_STEPS);
+	return thread;
+}
+
+/* --- A turn ----------------------------------------------------------------------------------- */
+
+int bh_sandbox_resume(bh_sandbox *box, lua_State *thread, bh_meter *meter, int arguments, int *ret_results)
+{
+	size_t before = box->used;
+	size_t share = before > CROWD * box->memory_max ? box->memory_max / CROWD_SHARE : box->memory_max;
+	box->ceiling = before + MIN(meter->memory, share);
+	box->timed = false;
+	box->running = meter;
+
+	int status = lua_resume(thread, box->lua, arguments, ret_results);
+
+	box->running = NULL;
+	if (status != LUA_OK && status != LUA_YIELD)
+		note_memory_error(thread, meter, status);
+	if (box->used > before)
+		meter->memory -= MIN(meter->memory, box->used - before);
+	if (box->timed)
+		meter->time -= bh_mono_since(bh_clock_mono(), box->turn_began);
+	return status;
+}
+
+/* "basic.lua:12", the innermost line of the script, or just its name. */
+static char *find_place(lua_State *thread, const char *name)
+{
+	lua_Debug at;
+	for (int level = 0; lua_getstack(thread, level, &at); level++)
+		if (lua_getinfo(thread, "Sl", &at) && at.currentline > 0 && !strcmp(at.short_src, name))
+			return g_strdup_printf("%s:%d", name, at.currentline);
+	return g_strdup(name);
+}
+
+static char *stop_text(const bh_sandbox *box, bh_stop stop)
+{
+	switch (stop) {
+	case BH_STOP_STEPS:
+		return g_strdup("the script used up its instructions; does it loop for ever?");
+	case BH_STOP_MEMORY:
+		return g_strdup_printf(
+			"the script needs too much memory; it may have %zu KiB, and no more than %zu KiB in one piece",
+			box->memory_max / 1024, box->memory_max / BLOCKS_IN_MEMORY / 1024);
+	case BH_STOP_TIME:
+		return g_strdup("the script computed for too long");
+	case BH_STOP_NONE:
+		break;
+	}
+	g_assert_not_reached();
+}
+
+char *bh_sandbox_trouble(bh_sandbox *box, lua_State *thread, const bh_meter *meter, const char *name)
+{
+	g_autofree char *place = find_place(thread, name);
+
+	if (meter->stop) {
+		g_autofree char *why = stop_text(box, meter->stop);
+		return g_strdup_printf("%s: %s", place, why);
+	}
+	if (lua_type(thread, -1) != LUA_TSTRING)
+		return g_strdup_printf("%s: error() was called with a %s, not a text", place,
+				       luaL_typename(thread, -1));
+
+	const char *text = lua_tostring(thread, -1);
+	if (g_str_has_prefix(text, name)) /* Lua put the line in front */
+		return g_strdup(text);
+	return g_strdup_printf("%s: %s", place, text);
+}

@@ -1,0 +1,91 @@
+/*
+ * A Lua state in which strangers' code may run.
+ *
+ * Reach: an allow-list of functions that compute (globals.c). No files, no processes, no clock, no chance, no loading of
+ * code, no coroutines, no metatables. What several runs can see is read-only, so nothing passes between them.
+ *
+ * Cost: each run has a meter, and somebody always pays:
+ *
+ *   instructions   the count hook, every hundredth instruction
+ *   allocation     the allocator: a long string costs what copying it costs, and everything stays under the ceiling
+ *   C functions    what loops in C pays for its length first (bh_sandbox_spend), patterns for each of their steps
+ *   the rest       comparing long texts, walking an emptied table: a limit of time, looked at by the hook
+ *
+ * A meter that ran out stays so: pcall passes the end on, and nothing else in here catches. Freed blocks are wiped, for
+ * passwords pass through as Lua strings.
+ *
+ * Between turns the allocator never fails (as with GLib, the process ends first), so a host may use the Lua API without
+ * protection there. One thread.
+ */
+#pragma once
+
+#include "base/time.h"
+
+#include <lua.h>
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+typedef enum bh_stop {
+	BH_STOP_NONE,
+	BH_STOP_STEPS,
+	BH_STOP_MEMORY,
+	BH_STOP_TIME,
+} bh_stop;
+
+/* What one run may still use, and what ended it. */
+typedef struct bh_meter {
+	int64_t steps; /* instructions */
+	size_t memory; /* bytes that it may add to the state */
+	bh_usec time; /* of computing; waiting for a call is free */
+	bh_stop stop;
+} bh_meter;
+
+typedef struct bh_sandbox {
+	lua_State *lua;
+	int globals; /* registry: the read-only environment of every chunk */
+	size_t memory_max;
+	size_t used, ceiling; /* bytes now; bytes at which the running turn is refused more */
+	size_t live; /* bytes that the last collection left */
+	bh_meter *running; /* NULL between turns */
+	bool timed; /* turn_began is set: a turn of a few instructions reads no clock */
+	bh_mono turn_began;
+} bh_sandbox;
+
+void bh_sandbox_init(bh_sandbox *box, size_t memory_max);
+void bh_sandbox_clear(bh_sandbox *box);
+
+/* The sandbox that this state or coroutine belongs to. */
+bh_sandbox *bh_sandbox_of(lua_State *lua);
+
+/* Pushes the compiled `source` (text only), bound to the read-only globals. False: pushes "name:line: why". */
+bool bh_sandbox_compile(bh_sandbox *box, const char *name, const char *source, size_t size);
+
+/* A coroutine under the hook, kept alive by *ret_anchor in the registry. */
+lua_State *bh_sandbox_thread(bh_sandbox *box, int *ret_anchor);
+
+/* One turn of `thread` at the cost of `meter`. Results as lua_resume. */
+int bh_sandbox_resume(bh_sandbox *box, lua_State *thread, bh_meter *meter, int arguments, int *ret_results);
+
+/*
+ * Why a turn did not end well, "basic.lua:12: why" (new text), read from the dead coroutine. `name` stands in
+ * where no line is known.
+ */
+char *bh_sandbox_trouble(bh_sandbox *box, lua_State *thread, const bh_meter *meter, const char *name);
+
+/* Collects garbage if it is worth it. The collector never runs on its own, so that its cost has a place. */
+void bh_sandbox_tidy(bh_sandbox *box);
+
+/* --- For C functions that a script calls; these may raise ------------------------------------- */
+
+/* Takes `steps` off the running meter; ends the run when none are left. */
+void bh_sandbox_spend(lua_State *lua, size_t steps);
+
+/* Replaces the table on the top of the stack by a view that can be read and walked, not changed. */
+void bh_sandbox_make_view(lua_State *lua);
+
+/* pcall for scripts: catches every error but the script's own end. */
+int bh_sandbox_pcall(lua_State *lua);
+
+/* globals.c: builds the allow-list and pushes it (a view). */
+void bh_sandbox_push_globals(lua_State *lua);
