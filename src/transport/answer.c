@@ -1,0 +1,261 @@
+/*
+ * What comes back, as libcurl hands it over piece by piece, and at the end what it amounts to.
+ *
+ * Interim answers (1xx) are read and dropped: each status line begins anew. A whole head of a final answer is an answer,
+ * whatever becomes of its body.
+ */
+#include "transport/internal.h"
+
+#include <string.h>
+
+/* All heads of one exchange together, interim ones too; libcurl itself takes 300 KiB of one head. */
+#define HEAD_READ_MAX (256 * 1024)
+
+#define LOCATION_MAX 2048
+#define CONTROL_MAX 64
+
+/* Buffers of an unusually long answer are not kept for the next. */
+#define BUFFER_KEPT_MAX 4096
+
+static void forget_head(bh_answer *a)
+{
+	g_string_truncate(a->head, 0);
+	g_clear_pointer(&a->location, g_free);
+	g_clear_pointer(&a->control, g_free);
+	a->has_retry_after = false;
+	a->retry_after = 0;
+}
+
+/* The user may have stolen the buffers of the answer before, or they are too large to keep. */
+void bh_answer_begin(bh_transfer *x)
+{
+	bh_answer *a = &x->answer;
+	GString *head = a->head ? a->head : g_string_sized_new(512);
+	GByteArray *body = a->body ? a->body : g_byte_array_new();
+
+	*a = (bh_answer){
+		.head = head, .body = body, .dns = -1, .connect = -1, .tls = -1, .first_byte = -1, .total = -1};
+	x->status_line = 0;
+	x->head_complete = false;
+	x->head_bytes = x->body_bytes = 0;
+}
+
+void bh_answer_discard(bh_transfer *x)
+{
+	bh_answer *a = &x->answer;
+
+	g_clear_pointer(&a->location, g_free);
+	g_clear_pointer(&a->control, g_free);
+	if (a->head && a->head->allocated_len > BUFFER_KEPT_MAX)
+		g_string_free(g_steal_pointer(&a->head), true);
+	else if (a->head)
+		g_string_truncate(a->head, 0);
+	if (a->body && a->body->len > BUFFER_KEPT_MAX)
+		g_clear_pointer(&a->body, g_byte_array_unref);
+	else if (a->body)
+		g_byte_array_set_size(a->body, 0);
+}
+
+/* --- Head ------------------------------------------------------------------------------------- */
+
+static bh_span strip(bh_span s)
+{
+	while (s.size > 0 && g_ascii_isspace(s.at[s.size - 1]))
+		s.size--;
+	while (s.size > 0 && g_ascii_isspace(*s.at)) {
+		s.at++;
+		s.size--;
+	}
+	return s;
+}
+
+static bool begins(bh_span s, const char *text)
+{
+	size_t size = strlen(text);
+
+	return s.size >= size && g_ascii_strncasecmp(s.at, text, size) == 0;
+}
+
+/* "HTTP/1.1 200 OK", "HTTP/2 200". False: no status that means anything. */
+static bool read_status_line(bh_transfer *x, bh_span line)
+{
+	bh_answer *a = &x->answer;
+	const char *blank = memchr(line.at, ' ', line.size);
+
+	if (!begins(line, "HTTP/") || !blank)
+		return false;
+	bh_span version = {line.at + 5, (size_t)(blank - line.at) - 5};
+	bh_span rest = strip((bh_span){blank, line.size - (size_t)(blank - line.at)});
+	if (version.size >= sizeof a->http_version || rest.size < 3)
+		return false;
+	int status = 0;
+	for (size_t i = 0; i < 3; i++) {
+		if (!g_ascii_isdigit(rest.at[i]))
+			return false;
+		status = status * 10 + (rest.at[i] - '0');
+	}
+	if (status < 100)
+		return false;
+
+	forget_head(a);
+	x->status_line = status;
+	memcpy(a->http_version, version.at, version.size);
+	a->http_version[version.size] = '\0';
+	return true;
+}
+
+static char *text_of(bh_span value, size_t most)
+{
+	return g_utf8_make_valid(value.at, (gssize)MIN(value.size, most));
+}
+
+static void take_retry_after(bh_transfer *x, bh_span value)
+{
+	g_autofree char *text = g_strndup(value.at, MIN(value.size, 64));
+
+	x->answer.has_retry_after = bh_retry_after_parse(text, x->transport->now.wall, &x->answer.retry_after);
+}
+
+/* Of a header that comes twice the first counts. */
+static void notice(bh_transfer *x, bh_span line)
+{
+	bh_answer *a = &x->answer;
+	const char *colon = memchr(line.at, ':', line.size);
+
+	if (!colon)
+		return;
+	bh_span name = {line.at, (size_t)(colon - line.at)};
+	bh_span value = strip((bh_span){colon + 1, line.size - name.size - 1});
+	if (name.size == 11 && begins(name, "Retry-After") && !a->has_retry_after)
+		take_retry_after(x, value);
+	else if (name.size == 8 && begins(name, "Location") && !a->location)
+		a->location = text_of(value, LOCATION_MAX);
+	else if (name.size == 16 && begins(name, "webhook-delivery") && !a->control)
+		a->control = text_of(value, CONTROL_MAX);
+}
+
+static void keep(GString *head, bh_span line)
+{
+	if (head->len + line.size + 1 > BH_ANSWER_HEADERS_MAX)
+		return;
+	g_string_append_len(head, line.at, (gssize)line.size);
+	g_string_append_c(head, '\n');
+}
+
+static void end_head(bh_transfer *x)
+{
+	if (x->status_line < 200 && x->status_line != 101)
+		x->status_line = 0; /* interim: the next status line is awaited */
+	else
+		x->head_complete = true;
+}
+
+/* One line of a head, also of a trailer. Anything but `size` stops the transfer. */
+size_t bh_answer_read_header(char *line, size_t one, size_t size, void *transfer)
+{
+	bh_transfer *x = transfer;
+	bh_span text = {line, size};
+
+	x->head_bytes += size;
+	if (x->head_bytes > HEAD_READ_MAX)
+		return 0;
+	if (x->head_complete)
+		return size; /* a trailer: not part of the head */
+	while (text.size > 0 && (text.at[text.size - 1] == '\n' || text.at[text.size - 1] == '\r'))
+		text.size--;
+	if (!x->status_line)
+		return read_status_line(x, text) ? size : 0;
+	if (text.size == 0) {
+		end_head(x);
+		return size;
+	}
+	notice(x, text);
+	keep(x->answer.head, text);
+	return size;
+}
+
+/* --- Body --------------------------------------------------------------------------------------- */
+
+size_t bh_answer_read_body(char *bytes, size_t one, size_t size, void *transfer)
+{
+	bh_transfer *x = transfer;
+	bh_answer *a = &x->answer;
+	size_t kept = MIN(size, BH_ANSWER_KEPT_MAX - a->body->len);
+
+	if (kept > 0)
+		g_byte_array_append(a->body, (const guint8 *)bytes, (guint)kept);
+	if (kept < size)
+		a->body_cut = true;
+	x->body_bytes += size;
+	return x->body_bytes > BH_ANSWER_READ_MAX ? 0 : size;
+}
+
+/* --- The end ------------------------------------------------------------------------------------- */
+
+static bh_usec moment(const bh_transfer *x, CURLINFO info)
+{
+	curl_off_t at = 0;
+
+	curl_easy_getinfo(x->easy, info, &at);
+	return at > 0 ? x->before + (bh_usec)at : -1;
+}
+
+static void measure(bh_transfer *x)
+{
+	bh_answer *a = &x->answer;
+	const bh_target *target = &x->route->target;
+	long new_connections = 0;
+	bh_address literal;
+
+	curl_easy_getinfo(x->easy, CURLINFO_NUM_CONNECTS, &new_connections);
+	if (new_connections > 0 || x->stage < BH_STAGE_EXCHANGE) {
+		a->dns = bh_address_read(target->host, &literal) ? -1 : moment(x, CURLINFO_NAMELOOKUP_TIME_T);
+		a->connect = moment(x, CURLINFO_CONNECT_TIME_T);
+		a->tls = target->https ? moment(x, CURLINFO_APPCONNECT_TIME_T) : -1;
+	}
+	if (x->head_complete)
+		a->first_byte = moment(x, CURLINFO_STARTTRANSFER_TIME_T);
+	/* libcurl only measures to the last thing it saw; whatever we stopped took until now. */
+	a->total = MAX(moment(x, CURLINFO_TOTAL_TIME_T), bh_mono_since(x->transport->now.mono, x->started));
+}
+
+static void write_address(char *ret, size_t size, const char *ip, unsigned port)
+{
+	g_snprintf(ret, size, strchr(ip, ':') ? "[%s]:%u" : "%s:%u", ip, port);
+}
+
+/* The address that was reached, else the last one that was tried. */
+static void name_address(bh_transfer *x)
+{
+	char tried[BH_ADDRESS_TEXT_SIZE];
+	char *ip = NULL;
+	long port = 0;
+
+	curl_easy_getinfo(x->easy, CURLINFO_PRIMARY_IP, &ip);
+	curl_easy_getinfo(x->easy, CURLINFO_PRIMARY_PORT, &port);
+	if (ip && *ip)
+		write_address(x->answer.address, sizeof x->answer.address, ip, (unsigned)port);
+	else if (x->opened)
+		write_address(x->answer.address, sizeof x->answer.address, bh_address_text(&x->address, tried),
+			      x->port);
+}
+
+void bh_answer_conclude(bh_transfer *x, CURLcode code)
+{
+	bh_answer *a = &x->answer;
+
+	measure(x);
+	name_address(x);
+	if (!x->head_complete) {
+		forget_head(a);
+		g_byte_array_set_size(a->body, 0);
+		a->http_version[0] = '\0';
+		bh_failure_explain(x, code);
+		return;
+	}
+	a->status = x->status_line;
+	if (code != CURLE_OK)
+		a->body_cut = true; /* torn, timed out, or stopped by us at the limit */
+	if (a->status < 300 || a->status > 399)
+		g_clear_pointer(&a->location, g_free);
+}

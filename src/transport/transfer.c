@@ -1,0 +1,354 @@
+/*
+ * One request in libcurl's hands. The easy handle lives as long as the transfer and both are used again and again: what is the
+ * same for every request is set once, and a request only sets URL, verb, body, headers and time-out.
+ */
+#include "transport/internal.h"
+
+#include "base/error.h"
+
+#include <arpa/inet.h>
+#include <errno.h>
+#include <string.h>
+
+static curl_socket_t open_socket(void *transfer, curlsocktype purpose, struct curl_sockaddr *address);
+static int close_socket(void *transport, curl_socket_t fd);
+static int before_request(void *transfer, char *remote, char *local, int remote_port, int local_port);
+
+#define VERB_BYTES_MAX 16
+
+/* --- Once ----------------------------------------------------------------------------------------- */
+
+static void set_bounds(CURL *e)
+{
+	curl_easy_setopt(e, CURLOPT_PROTOCOLS_STR, "http,https");
+	curl_easy_setopt(e, CURLOPT_REDIR_PROTOCOLS_STR, "");
+	curl_easy_setopt(e, CURLOPT_FOLLOWLOCATION, 0L); /* a redirect is an answer, and would lead past the guard */
+	curl_easy_setopt(e, CURLOPT_DISALLOW_USERNAME_IN_URL, 1L);
+	curl_easy_setopt(e, CURLOPT_PROXY, ""); /* no proxy, whatever the environment says */
+	curl_easy_setopt(e, CURLOPT_NETRC, (long)CURL_NETRC_IGNORED);
+	curl_easy_setopt(e, CURLOPT_HTTP09_ALLOWED, 0L);
+	curl_easy_setopt(e, CURLOPT_HTTP_CONTENT_DECODING, 0L); /* what came is what is shown; no bombs */
+}
+
+static void set_tls(CURL *e, const char *ca_file)
+{
+	char *usual = NULL;
+
+	curl_easy_setopt(e, CURLOPT_SSL_VERIFYPEER, 1L);
+	curl_easy_setopt(e, CURLOPT_SSL_VERIFYHOST, 2L);
+	curl_easy_setopt(e, CURLOPT_SSLVERSION, (long)CURL_SSLVERSION_TLSv1_2);
+	/* libcurl only keeps the parsed authorities (it takes 10 ms to parse them) when they come from a file alone. */
+	if (!ca_file && curl_easy_getinfo(e, CURLINFO_CAINFO, &usual) == CURLE_OK)
+		ca_file = usual;
+	curl_easy_setopt(e, CURLOPT_CAINFO, ca_file);
+	curl_easy_setopt(e, CURLOPT_CAPATH, NULL);
+}
+
+static void set_connections(CURL *e, bh_transport *t)
+{
+	curl_easy_setopt(e, CURLOPT_NOSIGNAL, 1L);
+	curl_easy_setopt(e, CURLOPT_QUICK_EXIT, 1L); /* or a hung name server would hold the loop when we give up */
+	curl_easy_setopt(e, CURLOPT_DNS_CACHE_TIMEOUT, 60L);
+	/*
+	 * No PIPEWAIT: with plain HTTP all but the first of a webhook's requests would wait for the first one's answer,
+	 * only to learn that it is no HTTP/2.
+	 */
+	curl_easy_setopt(e, CURLOPT_HTTP_VERSION, (long)CURL_HTTP_VERSION_2TLS);
+	curl_easy_setopt(e, CURLOPT_CLOSESOCKETFUNCTION, close_socket);
+	curl_easy_setopt(e, CURLOPT_CLOSESOCKETDATA, t); /* connections outlive transfers */
+}
+
+bh_transfer *bh_transfer_new(bh_transport *t, GError **error)
+{
+	CURL *e = curl_easy_init();
+
+	if (!e) {
+		g_set_error(error, BH_ERROR, BH_ERROR_LIMIT, "libcurl gives no easy handle");
+		return NULL;
+	}
+	bh_transfer *x = g_new(bh_transfer, 1);
+	*x = (bh_transfer){.transport = t, .easy = e, .link.data = x};
+
+	set_bounds(e);
+	set_tls(e, t->ca_file);
+	set_connections(e, t);
+	curl_easy_setopt(e, CURLOPT_OPENSOCKETFUNCTION, open_socket);
+	curl_easy_setopt(e, CURLOPT_OPENSOCKETDATA, x);
+	curl_easy_setopt(e, CURLOPT_PREREQFUNCTION, before_request);
+	curl_easy_setopt(e, CURLOPT_PREREQDATA, x);
+	curl_easy_setopt(e, CURLOPT_HEADERFUNCTION, bh_answer_read_header);
+	curl_easy_setopt(e, CURLOPT_HEADERDATA, x);
+	curl_easy_setopt(e, CURLOPT_WRITEFUNCTION, bh_answer_read_body);
+	curl_easy_setopt(e, CURLOPT_WRITEDATA, x);
+	curl_easy_setopt(e, CURLOPT_ERRORBUFFER, x->trouble);
+	curl_easy_setopt(e, CURLOPT_PRIVATE, x);
+	return x;
+}
+
+void bh_transfer_free(bh_transfer *x)
+{
+	if (!x)
+		return;
+	curl_easy_cleanup(x->easy);
+	bh_answer_discard(x);
+	if (x->answer.head)
+		g_string_free(x->answer.head, true);
+	if (x->answer.body)
+		g_byte_array_unref(x->answer.body);
+	g_free(x->headers);
+	g_free(x);
+}
+
+/* --- For each request --------------------------------------------------------------------------- */
+
+static bool is_verb(const char *verb)
+{
+	size_t size = strspn(verb, "ABCDEFGHIJKLMNOPQRSTUVWXYZ");
+
+	return size > 0 && size <= VERB_BYTES_MAX && verb[size] == '\0' && strcmp(verb, "CONNECT") != 0;
+}
+
+static void set_verb_and_body(bh_transfer *x, const bh_request *r)
+{
+	bool post = strcmp(r->verb, "POST") == 0, head = strcmp(r->verb, "HEAD") == 0;
+	bool bare = r->body.size == 0 && (head || strcmp(r->verb, "GET") == 0 || strcmp(r->verb, "DELETE") == 0);
+
+	if (!x->plain_post || !post) {
+		curl_easy_setopt(x->easy, CURLOPT_NOBODY, head ? 1L : 0L);
+		curl_easy_setopt(x->easy, CURLOPT_CUSTOMREQUEST, post ? NULL : r->verb);
+		if (bare && !head)
+			curl_easy_setopt(x->easy, CURLOPT_HTTPGET, 1L);
+	}
+	x->plain_post = post;
+	if (bare)
+		return;
+	curl_easy_setopt(x->easy, CURLOPT_POSTFIELDS,
+			 r->body.size > 0 ? r->body.at : ""); /* borrowed, makes it a POST */
+	curl_easy_setopt(x->easy, CURLOPT_POSTFIELDSIZE_LARGE, (curl_off_t)r->body.size);
+}
+
+static bool is_named(const char *header, const char *name)
+{
+	size_t size = strlen(name);
+
+	return g_ascii_strncasecmp(header, name, size) == 0 && header[size] == ':';
+}
+
+static bool is_listed(const char *const *headers, const char *name)
+{
+	for (; headers && *headers; headers++)
+		if (is_named(*headers, name))
+			return true;
+	return false;
+}
+
+/* libcurl takes "Name:" for an order to leave a header out; one with an empty value is "Name;". */
+static char *copy_header(char *to, const char *header)
+{
+	const char *colon = strchr(header, ':');
+	size_t size = strlen(header);
+
+	memcpy(to, header, size + 1);
+	if (colon && colon[1 + strspn(colon + 1, " \t")] == '\0') {
+		to[colon - header] = ';';
+		to[colon - header + 1] = '\0';
+	}
+	return to + size + 1;
+}
+
+/* What we say beside the caller's headers, and what libcurl shall not say by itself. */
+#define OURS_MAX 3
+
+static size_t list_ours(const bh_transfer *x, const bh_request *r, const char *ours[OURS_MAX])
+{
+	size_t count = 0;
+
+	if (!is_listed(r->headers, "User-Agent"))
+		ours[count++] = x->transport->user_agent;
+	if (!is_listed(r->headers, "Content-Type"))
+		ours[count++] = "Content-Type:"; /* else libcurl calls every body a form */
+	ours[count++] = "Expect:"; /* no waiting for 100 */
+	return count;
+}
+
+/* libcurl's list, nodes and text in one block: an append each would be two allocations a header. */
+static struct curl_slist *list_headers(bh_transfer *x, const bh_request *r)
+{
+	const char *ours[OURS_MAX];
+	size_t ours_count = list_ours(x, r, ours), theirs = 0, text = 0;
+
+	for (; r->headers && r->headers[theirs]; theirs++)
+		text += strlen(r->headers[theirs]) + 1;
+	size_t room = (theirs + ours_count) * sizeof(struct curl_slist) + text;
+	if (room > x->headers_room) {
+		g_free(x->headers);
+		x->headers = g_malloc(room);
+		x->headers_room = room;
+	}
+
+	struct curl_slist *node = x->headers;
+	char *at = (char *)(node + theirs + ours_count);
+	for (size_t i = 0; i < theirs; i++, node++) {
+		node->data = at;
+		at = copy_header(at, r->headers[i]);
+	}
+	for (size_t i = 0; i < ours_count; i++, node++)
+		node->data = (char *)ours[i]; /* libcurl only reads */
+	struct curl_slist *last = node - 1;
+	for (node = x->headers; node < last; node++)
+		node->next = node + 1;
+	last->next = NULL;
+	return x->headers;
+}
+
+static long milliseconds(bh_usec span)
+{
+	return (long)MAX(1, (span + BH_MILLISECOND - 1) / BH_MILLISECOND);
+}
+
+static bool find_route(bh_transfer *x, const char *url)
+{
+	g_autoptr(GError) error = NULL;
+	const char *rule;
+
+	x->route = bh_routes_find(x->transport->routes, url, &rule, &error);
+	if (!x->route)
+		bh_failure_refused(x, rule, error->message);
+	return x->route != NULL;
+}
+
+bool bh_transfer_prepare(bh_transfer *x, const bh_request *r)
+{
+	bh_answer_begin(x);
+	x->fresh = x->opened = false;
+	x->open_errno = 0;
+	x->refused_by = NULL;
+	x->before = 0;
+	x->total_timeout = r->total_timeout;
+	if (!find_route(x, r->url))
+		return false;
+	if (!is_verb(r->verb)) {
+		bh_failure_refused(x, "url", "The HTTP method is not one in capital letters.");
+		return false;
+	}
+
+	CURLSH *sessions = x->route->endpoint->tls_sessions;
+	if (sessions && sessions != x->tls_sessions) {
+		curl_easy_setopt(x->easy, CURLOPT_SHARE, sessions);
+		x->tls_sessions = sessions;
+	}
+	curl_easy_setopt(x->easy, CURLOPT_URL, x->route->target.url);
+	set_verb_and_body(x, r);
+	curl_easy_setopt(x->easy, CURLOPT_HTTPHEADER, list_headers(x, r));
+	curl_easy_setopt(x->easy, CURLOPT_TIMEOUT_MS, milliseconds(r->total_timeout));
+	return true;
+}
+
+/*
+ * libcurl itself repeats a request when a kept connection dies before any byte of the answer, a few times and perhaps
+ * on the next dead one. When it gives up, one more try on a new connection settles it. The receivers know a
+ * repetition by its webhook-id (RFC 9110, section 9.2.2 asks for such knowledge).
+ */
+bool bh_transfer_try_afresh(bh_transfer *x, CURLcode code)
+{
+	long new_connections = 0;
+	bool broke = code == CURLE_SEND_ERROR || code == CURLE_RECV_ERROR || code == CURLE_GOT_NOTHING ||
+		     code == CURLE_HTTP2;
+
+	curl_easy_getinfo(x->easy, CURLINFO_NUM_CONNECTS, &new_connections);
+	if (!broke || x->fresh || x->stage != BH_STAGE_EXCHANGE || x->head_bytes > 0 || new_connections > 0)
+		return false;
+
+	x->before = bh_mono_since(x->transport->now.mono, x->started);
+	if (x->before >= x->total_timeout)
+		return false;
+	x->fresh = true;
+	bh_answer_begin(x);
+	curl_easy_setopt(x->easy, CURLOPT_FRESH_CONNECT, 1L);
+	curl_easy_setopt(x->easy, CURLOPT_TIMEOUT_MS, milliseconds(x->total_timeout - x->before));
+	return true;
+}
+
+#define HEADERS_KEPT_MAX 8192
+
+void bh_transfer_recycle(bh_transfer *x)
+{
+	if (x->fresh)
+		curl_easy_setopt(x->easy, CURLOPT_FRESH_CONNECT, 0L);
+	if (x->headers_room > HEADERS_KEPT_MAX) {
+		g_clear_pointer(&x->headers, g_free);
+		x->headers_room = 0;
+	}
+	if (x->route)
+		bh_route_unref(x->transport->routes, g_steal_pointer(&x->route));
+	bh_answer_discard(x);
+}
+
+/* --- What libcurl asks -------------------------------------------------------------------------- */
+
+/* Each address that a name resolves to comes by here; after a refusal libcurl goes on with the next. */
+static curl_socket_t open_socket(void *transfer, curlsocktype purpose, struct curl_sockaddr *address)
+{
+	bh_transfer *x = transfer;
+	bh_transport *t = x->transport;
+
+	if (x->stage != BH_STAGE_CONNECT)
+		bh_transfer_enter(x, BH_STAGE_CONNECT);
+	const char *rule = bh_guard_refuses(bh_routes_guard(t->routes), &x->route->target, &address->addr);
+	if (rule) {
+		x->refused_by = rule;
+		return CURL_SOCKET_BAD;
+	}
+
+	int fd = bh_sockets_open(t->sockets, address, x->route->endpoint);
+	if (fd < 0) {
+		x->open_errno = errno;
+		return CURL_SOCKET_BAD;
+	}
+	x->opened = true;
+	(void)bh_address_of(&address->addr, &x->address, &x->port); /* the guard has read it */
+	atomic_fetch_add_explicit(&t->connections, 1, memory_order_relaxed);
+	return fd;
+}
+
+static int close_socket(void *transport, curl_socket_t fd)
+{
+	bh_transport *t = transport;
+
+	bh_sockets_close(t->sockets, fd);
+	return 0;
+}
+
+/* A connection that was made under another guard is judged anew. */
+static const char *judge_kept(const bh_transfer *x, const char *remote)
+{
+	struct sockaddr_storage s = {0};
+	struct sockaddr_in *in = (struct sockaddr_in *)&s;
+	struct sockaddr_in6 *in6 = (struct sockaddr_in6 *)&s;
+
+	if (inet_pton(AF_INET6, remote, &in6->sin6_addr) == 1) {
+		in6->sin6_family = AF_INET6;
+		in6->sin6_port = htons((in_port_t)x->route->target.port);
+	} else if (inet_pton(AF_INET, remote, &in->sin_addr) == 1) {
+		in->sin_family = AF_INET;
+		in->sin_port = htons((in_port_t)x->route->target.port);
+	}
+	return bh_guard_refuses(bh_routes_guard(x->transport->routes), &x->route->target, (struct sockaddr *)&s);
+}
+
+/* Connected, new or kept, and not a byte of the request sent. */
+static int before_request(void *transfer, char *remote, char *local, int remote_port, int local_port)
+{
+	bh_transfer *x = transfer;
+
+	if (x->transport->guard_changed) {
+		const char *rule = judge_kept(x, remote);
+		if (rule) {
+			x->refused_by = rule;
+			x->opened = false;
+			return CURL_PREREQFUNC_ABORT;
+		}
+	}
+	bh_transfer_enter(x, BH_STAGE_EXCHANGE);
+	return CURL_PREREQFUNC_OK;
+}
