@@ -55,7 +55,7 @@ PURE_SYSTEM = {"assert.h", "ctype.h", "errno.h", "glib.h", "inttypes.h", "limits
                "stdint.h", "stdio.h", "stdlib.h", "string.h", "openssl/evp.h", "openssl/sha.h"}  # fmt: skip
 PURE_NOT = ["base/log.h", "base/seal.h", "base/settings.h", "base/fault.h"]
 IMPURE_CALLS = re.compile(
-    r"\b(bh_clock_\w+|bh_random_bytes|bh_log\w*|g_get_(?:real|monotonic)_time|g_date_time_new_now\w*|time|clock_gettime|gettimeofday"
+    r"(?<![.>])\b(bh_clock_\w+|bh_random_bytes|bh_log\w*|g_get_(?:real|monotonic)_time|g_date_time_new_now\w*|time|clock_gettime|gettimeofday"
     r"|getenv|g_getenv|fopen|open|read|write|printf|fprintf|g_print\w*|g_file_\w+|rand|random|g_random_\w+|socket|usleep|g_usleep)\s*\("
 )
 

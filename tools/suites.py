@@ -73,7 +73,7 @@ def meson_suite(folder, suite, tests=()):
     """The programs of one meson suite; a program that crashes counts as one failure more."""
     junit = ROOT / folder / "meson-logs" / "testlog.junit.xml"
     junit.unlink(missing_ok=True)
-    arguments = ["meson", "test", "-C", folder, "--no-rebuild", "--print-errorlogs", "--suite", suite]
+    arguments = ["meson", "test", "-C", folder, "--no-rebuild", "--quiet", "--print-errorlogs", "--suite", suite]
     code = run([*arguments, *tests], stdin=subprocess.DEVNULL)
     if not junit.exists():
         return ended(code, Count(), f"meson test --suite {suite}")
@@ -139,6 +139,8 @@ def main():
         print(f"\n=== {name} " + "=" * (70 - len(name)), flush=True)
         started = time.monotonic()
         count = SUITES[name](given.folder)
+        if count.passed + count.failed + count.skipped == 0:
+            count = Count(failed=1, names=[f"{name} ran no test"])
         lines.append(f"{name:12} {count.passed:5} passed {count.failed:3} failed {count.skipped:3} skipped {time.monotonic() - started:6.0f} s")
         total += count
 
