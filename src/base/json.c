@@ -110,15 +110,18 @@ static bool fail_at_end(reader *r, const char *what)
 	return fail(r, r->end, why);
 }
 
-/* What is at `at`, for a message: a word such as NaN, a character, or a byte. */
+/*
+ * What is at `at`, for a message that may be logged: a word that other languages know, else one character, since the
+ * rest may be a secret without its quotes.
+ */
 static char *found(const reader *r, const char *at)
 {
-	size_t letters = 0;
+	static const char *const words[] = {"NaN",   "Infinity", "undefined", "None", "True",
+					    "False", "TRUE",     "FALSE",     "NULL", "nil"};
 
-	while (letters < 12 && at + letters < r->end && g_ascii_isalpha(at[letters]))
-		letters++;
-	if (letters > 0)
-		return g_strdup_printf("\"%.*s\"", (int)letters, at);
+	for (size_t i = 0; i < G_N_ELEMENTS(words); i++)
+		if ((size_t)(r->end - at) >= strlen(words[i]) && memcmp(at, words[i], strlen(words[i])) == 0)
+			return g_strdup_printf("\"%s\"", words[i]);
 	if (g_ascii_isgraph(*at))
 		return g_strdup_printf("'%c'", *at);
 	return g_strdup_printf("byte 0x%02X", (unsigned char)*at);

@@ -92,8 +92,9 @@ bool bh_fold_take(bh_fold *fold, bh_event *event, bool own_id, guint *ret_place)
 	guint same = number_of(fold->by_content, event);
 
 	if (namesake) {
+		const bh_event *first = g_ptr_array_index(fold->events, namesake - 1);
 		*ret_place = namesake - 1;
-		return content_equal(event, g_ptr_array_index(fold->events, namesake - 1));
+		return content_equal(event, first) && bh_span_equal(event->details, first->details);
 	}
 	if (same && !(own_id && has_own_id(fold, same))) {
 		if (own_id)

@@ -16,6 +16,6 @@ G_DEFINE_AUTOPTR_CLEANUP_FUNC(bh_fold, bh_fold_free)
 
 /*
  * Takes the event: adds it, or lets it go for the one that is there. *ret_place is its number among the distinct ones. False:
- * its own `id` is the one of another event with other content; the event is let go.
+ * its own `id` is that of another event with other content or details; the event is let go.
  */
 bool bh_fold_take(bh_fold *fold, bh_event *event, bool own_id, guint *ret_place);
