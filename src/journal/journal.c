@@ -247,7 +247,7 @@ static void tell_listener(bh_journal *j, const bh_snapshot *before, const bh_wri
 
 static void finish(bh_entry *entry, const GError *error)
 {
-	g_autoptr(GError) refused = g_steal_pointer(&entry->refused);
+	g_autoptr(GError) refused = entry->refused; /* the entry shows it to `done`, and may be gone afterwards */
 	entry->done(entry, refused ? refused : error);
 }
 

@@ -1,0 +1,49 @@
+/* What the files about webhooks share. */
+#pragma once
+
+#include "api/call.h"
+
+/* Writes the webhook as the API shows it: passwords and header values masked. `secret` only in the answer of its creation. */
+void bh_out_webhook(GString *out, bh_call *call, const bh_webhook *webhook, const char *secret);
+
+/* The answer about a webhook, with its ETag. */
+void bh_reply_webhook(bh_call *call, unsigned status, const bh_webhook *webhook, const char *secret);
+
+/* The webhook that the path names; NULL: the call is answered. Lives as long as the call's scope. */
+const bh_webhook *bh_find_webhook(bh_call *call);
+
+/* Puts `webhook` (taken) as one change. */
+void bh_put_webhook(bh_call *call, bh_webhook *webhook, bh_call_step next);
+
+/*
+ * After bh_put_webhook: did somebody else change the webhook meanwhile, so that it is worth beginning anew with what is
+ * there now? Then the scope is fresh and `handler` has been called again.
+ */
+bool bh_begin_anew(bh_call *call, bh_call_step handler);
+
+/* The secret that the body chose, else a new one; NULL: the call is answered. */
+bh_secret *bh_read_signing_secret(bh_call *call);
+
+/*
+ * The stored form of `webhook`'s settings for `method`, merged from what is stored, from the body's node `given` and from its
+ * node `url` (either BH_JSON_NONE). `stored_method` is what wrote the present ones (NULL: none). In place; false: answered.
+ */
+bool bh_merge_settings(bh_call *call, bh_webhook *webhook, const char *stored_method, const char *method,
+		       uint32_t given, uint32_t url, bool headers_kept);
+
+/* Merges the body's node `headers` into the webhook's. *ret_kept: some value stays that the body does not say. */
+bool bh_merge_headers(bh_call *call, bh_webhook *webhook, uint32_t node, bool *ret_kept);
+
+/* What becomes of the deliveries that were held while a webhook was disabled. */
+typedef enum bh_held_policy {
+	BH_HELD_KEEP, /* they stay held */
+	BH_HELD_ALL,
+	BH_HELD_NEWEST, /* the newest is sent, the others are cancelled */
+	BH_HELD_NONE, /* all are cancelled */
+} bh_held_policy;
+bool bh_held_policy_parse(const char *text, bh_held_policy *ret);
+
+/* To be called between preparing a commit and bh_call_commit: when it went well, the held deliveries of `webhook` follow. */
+void bh_release_after(bh_call *call, bh_id webhook, bh_held_policy policy);
+/* In the next step: the change is made, but some deliveries are still held; the call is answered. */
+bool bh_release_failed(bh_call *call);
