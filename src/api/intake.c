@@ -83,9 +83,8 @@ bool bh_intake_begin(bh_call *call)
 
 void bh_intake_refuse(bh_call *call)
 {
-	uint64_t length = told_length(call);
-
-	if (length > 0 && length <= DRAINED_MAX)
+	/* MHD ends the connection after an answer that comes before the end of the request. */
+	if (told_length(call) <= DRAINED_MAX)
 		call->phase = BH_CALL_REFUSED;
 }
 
