@@ -1,0 +1,16 @@
+/* A webhook's form as options: --set, --events, --header and the rest become the JSON that the API takes. */
+#pragma once
+
+#include "cli/commands.h"
+
+/*
+ * Adds to `body` what the options say. `settings` (--url, --set, --unset) are checked against the form of `method`, an
+ * object of GET /v1/methods (BH_JSON_NONE when none of those is given). False: BH_USAGE_ERROR, or what could not be read.
+ */
+bool bh_form_fill(const bh_args *args, const bh_json *methods, uint32_t method, GString *body, GError **error);
+
+/* Does the form's method matter, so that it must be looked up first? */
+bool bh_form_needs_method(const bh_args *args);
+
+/* The object of method `name` in the answer of GET /v1/methods. BH_JSON_NONE with BH_USAGE_ERROR: none of them. */
+uint32_t bh_form_find_method(const bh_json *methods, const char *name, GError **error);
