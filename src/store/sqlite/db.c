@@ -30,10 +30,25 @@ void bh_db_close(bh_db *db)
 	*db = (bh_db){0};
 }
 
+/* SQLite does not tell the system's error after a failed commit, but the file it could not write still knows it. */
+static int system_error_of(bh_db *db)
+{
+	sqlite3_file *log = NULL;
+	int why = sqlite3_system_errno(db->handle);
+
+	if (why == 0)
+		sqlite3_file_control(db->handle, "main", SQLITE_FCNTL_JOURNAL_POINTER, &log);
+	if (log && log->pMethods)
+		log->pMethods->xFileControl(log, SQLITE_FCNTL_LAST_ERRNO, &why);
+	if (why == 0)
+		sqlite3_file_control(db->handle, "main", SQLITE_FCNTL_LAST_ERRNO, &why);
+	return why;
+}
+
 /* Limits of size and quota come as other codes than a full disk, but the person who reads it has to do the same. */
 static bool is_full(bh_db *db, int rc)
 {
-	int why = (rc & 0xff) == SQLITE_IOERR && db->handle ? sqlite3_system_errno(db->handle) : 0;
+	int why = (rc & 0xff) == SQLITE_IOERR ? system_error_of(db) : 0;
 
 	return rc == SQLITE_FULL || why == ENOSPC || why == EDQUOT || why == EFBIG;
 }
@@ -80,7 +95,7 @@ bool bh_db_failed(bh_db *db, int rc, const char *doing, GError **error)
 		break;
 	case SQLITE_IOERR:
 		g_set_error(error, BH_ERROR, BH_ERROR_IO, "database \"%s\": cannot %s: %s (%s); look at the disk", path,
-			    doing, why, g_strerror(db->handle ? sqlite3_system_errno(db->handle) : 0));
+			    doing, why, g_strerror(system_error_of(db)));
 		break;
 	case SQLITE_CONSTRAINT:
 		g_set_error(error, BH_ERROR, BH_ERROR_CONFLICT, "database \"%s\": cannot %s: %s", path, doing, why);

@@ -1,4 +1,4 @@
-/* The whole directory, at start: row by row into a snapshot that nobody else sees yet. */
+/* The whole directory, at start: each table's rows as objects, and of those a snapshot. */
 #include "store/sqlite/sqlite.h"
 
 #include "base/error.h"
@@ -6,9 +6,10 @@
 
 #include <string.h>
 
+/* What was read so far: arrays that own their objects. */
 typedef struct loading {
 	bh_sqlite *s;
-	bh_snapshot *snapshot;
+	bh_directory_rows rows;
 } loading;
 
 typedef bool (*take_row)(loading *l, const bh_rows *rows, GError **error);
@@ -33,17 +34,30 @@ static const bh_sql LOAD_WEBHOOKS = {
 static const bh_sql LOAD_KEYS = {-1, "load the keys",
 				 "SELECT id, role, manager_id, name, hash, created_at FROM api_key ORDER BY id"};
 
-/* Managers before what names them. */
+static void loading_clear(loading *l)
+{
+	g_clear_pointer(&l->rows.managers, g_ptr_array_unref);
+	g_clear_pointer(&l->rows.properties, g_ptr_array_unref);
+	g_clear_pointer(&l->rows.webhooks, g_ptr_array_unref);
+	g_clear_pointer(&l->rows.keys, g_ptr_array_unref);
+	g_clear_pointer(&l->rows.types, g_ptr_array_unref);
+}
+G_DEFINE_AUTO_CLEANUP_CLEAR_FUNC(loading, loading_clear)
+
 bh_snapshot *bh_sqlite_load_directory(bh_store *store, GError **error)
 {
-	loading l = {.s = (bh_sqlite *)store, .snapshot = bh_snapshot_empty()};
+	g_auto(loading) l = {.s = (bh_sqlite *)store};
 
-	if (load_rows(&l, &LOAD_TYPES, take_type, error) && load_rows(&l, &LOAD_MANAGERS, take_manager, error) &&
-	    load_rows(&l, &LOAD_PROPERTIES, take_property, error) &&
-	    load_rows(&l, &LOAD_WEBHOOKS, take_webhook, error) && load_rows(&l, &LOAD_KEYS, take_key, error))
-		return l.snapshot;
-	bh_snapshot_unref(l.snapshot);
-	return NULL;
+	l.rows.managers = g_ptr_array_new_with_free_func((GDestroyNotify)bh_manager_unref);
+	l.rows.properties = g_ptr_array_new_with_free_func((GDestroyNotify)bh_property_unref);
+	l.rows.webhooks = g_ptr_array_new_with_free_func((GDestroyNotify)bh_webhook_unref);
+	l.rows.keys = g_ptr_array_new_with_free_func((GDestroyNotify)bh_key_unref);
+	l.rows.types = g_ptr_array_new_with_free_func((GDestroyNotify)bh_event_type_free);
+	if (!load_rows(&l, &LOAD_TYPES, take_type, error) || !load_rows(&l, &LOAD_MANAGERS, take_manager, error) ||
+	    !load_rows(&l, &LOAD_PROPERTIES, take_property, error) ||
+	    !load_rows(&l, &LOAD_WEBHOOKS, take_webhook, error) || !load_rows(&l, &LOAD_KEYS, take_key, error))
+		return NULL;
+	return bh_snapshot_of(&l.rows, error);
 }
 
 static bool load_rows(loading *l, const bh_sql *sql, take_row take, GError **error)
@@ -62,17 +76,6 @@ static bool load_rows(loading *l, const bh_sql *sql, take_row take, GError **err
 	return !rows.failed;
 }
 
-static bool put(loading *l, bh_change *change, GError **error)
-{
-	bh_snapshot *next = bh_snapshot_with(l->snapshot, change, error);
-
-	if (!next)
-		return false;
-	bh_snapshot_unref(l->snapshot);
-	l->snapshot = next;
-	return true;
-}
-
 static bool damaged(const char *column, const char *value, GError **error)
 {
 	g_set_error(error, BH_ERROR, BH_ERROR_IO, "\"%s\" is no %s", value ? value : "", column);
@@ -81,27 +84,24 @@ static bool damaged(const char *column, const char *value, GError **error)
 
 static bool take_manager(loading *l, const bh_rows *rows, GError **error)
 {
-	g_autoptr(bh_change) c = g_new0(bh_change, 1);
-	bh_manager *m = c->manager = bh_manager_new();
+	bh_manager *m = bh_manager_new();
 
-	c->kind = BH_CHANGE_MANAGER_PUT;
+	g_ptr_array_add(l->rows.managers, m);
 	m->id = g_strdup(bh_text_at(rows, 0));
 	m->name = g_strdup(bh_text_at(rows, 1));
 	m->email = g_strdup(bh_text_at(rows, 2));
 	m->created_at = bh_int_at(rows, 4);
 	m->updated_at = bh_int_at(rows, 5);
-	if (!bh_manager_role_parse(bh_text_at(rows, 3), &m->role))
-		return damaged("role", bh_text_at(rows, 3), error);
-	return put(l, c, error);
+	return bh_manager_role_parse(bh_text_at(rows, 3), &m->role) || damaged("role", bh_text_at(rows, 3), error);
 }
 
 static bool take_type(loading *l, const bh_rows *rows, GError **error)
 {
-	g_autoptr(bh_change) c = g_new0(bh_change, 1);
+	bh_event_type *type = bh_event_type_parse(bh_span_at(rows, 1), error);
 
-	c->kind = BH_CHANGE_TYPE_PUT;
-	c->type = bh_event_type_parse(bh_span_at(rows, 1), error);
-	return c->type && put(l, c, error);
+	if (type)
+		g_ptr_array_add(l->rows.types, type);
+	return type != NULL;
 }
 
 static const bh_sql LOAD_MANAGERS_OF = {
@@ -126,16 +126,15 @@ static char **managers_of(loading *l, const char *property, GError **error)
 
 static bool take_property(loading *l, const bh_rows *rows, GError **error)
 {
-	g_autoptr(bh_change) c = g_new0(bh_change, 1);
-	bh_property *p = c->property = bh_property_new();
+	bh_property *p = bh_property_new();
 
-	c->kind = BH_CHANGE_PROPERTY_PUT;
+	g_ptr_array_add(l->rows.properties, p);
 	p->id = g_strdup(bh_text_at(rows, 0));
 	p->name = g_strdup(bh_text_at(rows, 1));
 	p->created_at = bh_int_at(rows, 2);
 	p->updated_at = bh_int_at(rows, 3);
 	p->managers = managers_of(l, p->id, error);
-	return p->managers && put(l, c, error);
+	return p->managers != NULL;
 }
 
 /* `sealed` NULL: there is none, and *ret stays NULL. */
@@ -215,11 +214,11 @@ static bool parse_disabled(const char *text, bh_disabled_cause *ret)
 
 static bool take_webhook(loading *l, const bh_rows *rows, GError **error)
 {
-	g_autoptr(bh_change) c = g_new0(bh_change, 1);
-	bh_webhook *w = c->webhook = bh_webhook_new();
+	bh_webhook *w = bh_webhook_new();
 
-	c->kind = BH_CHANGE_WEBHOOK_PUT;
+	g_ptr_array_add(l->rows.webhooks, w);
 	w->id = bh_int_at(rows, 0);
+	w->revision = bh_int_at(rows, 1);
 	w->manager_id = g_strdup(bh_text_at(rows, 2));
 	w->name = g_strdup(bh_text_at(rows, 3));
 	w->method = g_strdup(bh_text_at(rows, 4));
@@ -236,25 +235,16 @@ static bool take_webhook(loading *l, const bh_rows *rows, GError **error)
 		return damaged("shape", bh_text_at(rows, 6), error);
 	if (!parse_disabled(bh_text_at(rows, 16), &w->disabled))
 		return damaged("cause of being disabled", bh_text_at(rows, 16), error);
-	if (!take_lists(rows, w, error) || !take_secrets(l, rows, w, error) ||
-	    !take_headers(l, bh_text_at(rows, 12), w, error))
-		return false;
-
-	/* To the empty snapshot it is new, which only revision 1 may be; its own comes back before anybody sees it. */
-	w->revision = 1;
-	if (!put(l, c, error))
-		return false;
-	w->revision = bh_int_at(rows, 1);
-	return true;
+	return take_lists(rows, w, error) && take_secrets(l, rows, w, error) &&
+	       take_headers(l, bh_text_at(rows, 12), w, error);
 }
 
 static bool take_key(loading *l, const bh_rows *rows, GError **error)
 {
-	g_autoptr(bh_change) c = g_new0(bh_change, 1);
-	bh_key *k = c->key = bh_key_new();
+	bh_key *k = bh_key_new();
 	bh_span hash = bh_span_at(rows, 4);
 
-	c->kind = BH_CHANGE_KEY_PUT;
+	g_ptr_array_add(l->rows.keys, k);
 	k->id = bh_int_at(rows, 0);
 	k->manager_id = g_strdup(bh_text_at(rows, 2));
 	k->name = g_strdup(bh_text_at(rows, 3));
@@ -264,5 +254,5 @@ static bool take_key(loading *l, const bh_rows *rows, GError **error)
 	if (hash.size != sizeof k->hash)
 		return damaged("hash of a key", "", error);
 	memcpy(k->hash, hash.at, sizeof k->hash);
-	return put(l, c, error);
+	return true;
 }

@@ -237,7 +237,8 @@ static const bh_sql ATTEMPTS = {
 	BH_SQL_ATTEMPTS, "read attempts",
 	"SELECT delivery_id, number, started_at, dns, connect, tls, first_byte, total, outcome, cause, sentence, "
 	"status,"
-	" http_version, address, request, response, body FROM attempt WHERE delivery_id = ?1 AND number > ?2"
+	" http_version, address, request, response, body, shape, sent FROM attempt WHERE delivery_id = ?1 AND number > "
+	"?2"
 	" ORDER BY number LIMIT ?3"};
 
 typedef struct kept_attempt {
@@ -245,29 +246,34 @@ typedef struct kept_attempt {
 	char texts[];
 } kept_attempt;
 
-static const char *keep_text(char **place, const bh_rows *rows, int column)
+/* With a NUL behind, which does not count. */
+static bh_span keep_bytes(char **place, const bh_rows *rows, int column)
 {
-	bh_span text = bh_span_at(rows, column);
-	char *kept = *place;
+	bh_span given = bh_span_at(rows, column);
+	bh_span kept = {*place, given.size};
 
-	if (text.size)
-		memcpy(kept, text.at, text.size);
-	kept[text.size] = '\0';
-	*place += text.size + 1;
+	if (given.size)
+		memcpy(*place, given.at, given.size);
+	(*place)[given.size] = '\0';
+	*place += given.size + 1;
 	return kept;
 }
 
-enum { FIRST_TEXT = 8, STATUS = 11, BODY = 16 };
+static const char *keep_text(char **place, const bh_rows *rows, int column)
+{
+	return keep_bytes(place, rows, column).at;
+}
+
+enum { FIRST_TEXT = 8, LAST_TEXT = 18 };
 
 static bh_attempt_kept *attempt_of(const bh_rows *rows)
 {
 	size_t bytes = 0;
-	for (int column = FIRST_TEXT; column <= BODY; column++)
+	for (int column = FIRST_TEXT; column <= LAST_TEXT; column++)
 		bytes += (size_t)sqlite3_column_bytes(rows->stmt, column) + 1;
 
 	kept_attempt *a = g_malloc0(sizeof *a + bytes);
 	char *place = a->texts;
-	size_t body = (size_t)sqlite3_column_bytes(rows->stmt, BODY);
 	a->kept.row = (bh_attempt_row){
 		.delivery_id = bh_int_at(rows, 0),
 		.number = (int)bh_int_at(rows, 1),
@@ -280,12 +286,14 @@ static bh_attempt_kept *attempt_of(const bh_rows *rows)
 		.outcome = keep_text(&place, rows, 8),
 		.cause = keep_text(&place, rows, 9),
 		.sentence = keep_text(&place, rows, 10),
-		.status = (int)bh_int_at(rows, STATUS),
+		.status = (int)bh_int_at(rows, 11),
 		.http_version = keep_text(&place, rows, 12),
 		.address = keep_text(&place, rows, 13),
 		.request = keep_text(&place, rows, 14),
 		.response = keep_text(&place, rows, 15),
-		.body = {keep_text(&place, rows, BODY), body},
+		.body = keep_bytes(&place, rows, 16),
+		.shape = keep_text(&place, rows, 17),
+		.sent = keep_bytes(&place, rows, 18),
 	};
 	return &a->kept;
 }

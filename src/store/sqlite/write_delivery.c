@@ -88,12 +88,18 @@ static bool count_attempt(bh_sqlite *s, const bh_write *w, bool *ret_found, GErr
 static const bh_sql INSERT_ATTEMPT = {
 	BH_SQL_INSERT_ATTEMPT, "write an attempt",
 	"INSERT INTO attempt (delivery_id, number, started_at, dns, connect, tls, first_byte, total, outcome, cause,"
-	" sentence, status, http_version, address, request, response, body)"
-	" VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15, ?16, ?17) ON CONFLICT DO NOTHING"};
+	" sentence, status, http_version, address, request, response, body, shape, sent)"
+	" VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15, ?16, ?17, ?18, ?19) ON CONFLICT DO "
+	"NOTHING"};
 
 static void bind_known_text(bh_rows *rows, int place, const char *text)
 {
 	bh_bind_text(rows, place, text ? text : "");
+}
+
+static void bind_bytes(bh_rows *rows, int place, bh_span bytes)
+{
+	sqlite3_bind_blob64(rows->stmt, place, bytes.size ? bytes.at : NULL, bytes.size, SQLITE_STATIC);
 }
 
 static bool insert_attempt(bh_sqlite *s, const bh_write *w, GError **error)
@@ -119,7 +125,9 @@ static bool insert_attempt(bh_sqlite *s, const bh_write *w, GError **error)
 	bind_known_text(&rows, 14, a->address);
 	bind_known_text(&rows, 15, a->request);
 	bind_known_text(&rows, 16, a->response);
-	sqlite3_bind_blob64(rows.stmt, 17, a->body.size ? a->body.at : NULL, a->body.size, SQLITE_STATIC);
+	bind_bytes(&rows, 17, a->body);
+	bind_known_text(&rows, 18, a->shape);
+	bind_bytes(&rows, 19, a->sent);
 	return bh_rows_run(&rows, error);
 }
 

@@ -136,7 +136,9 @@ CREATE TABLE attempt (
 	address TEXT NOT NULL,
 	request TEXT NOT NULL,
 	response TEXT NOT NULL,
-	body BLOB,
+	body BLOB, -- of the answer
+	shape TEXT NOT NULL, -- how the event's own body was written
+	sent BLOB, -- the request's body, if it was another one
 	PRIMARY KEY (delivery_id, number)
 ) STRICT, WITHOUT ROWID;
 

@@ -1,0 +1,244 @@
+/* Opening: whose file is it, may we have it, do we understand it. This file knows that the backend is SQLite. */
+#include "house.h"
+
+#include "base/error.h"
+
+#include <fcntl.h>
+#include <glib/gstdio.h>
+#include <signal.h>
+#include <sqlite3.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+static void run_sql(house *h, const char *name, const char *sql)
+{
+	g_autofree char *path = house_path(h, name);
+	sqlite3 *db;
+
+	g_assert_cmpint(sqlite3_open(path, &db), ==, SQLITE_OK);
+	g_assert_cmpint(sqlite3_exec(db, sql, NULL, NULL, NULL), ==, SQLITE_OK);
+	g_assert_cmpint(sqlite3_close(db), ==, SQLITE_OK);
+}
+
+/* Opens `name` in the folder, which must be refused so. */
+static void assert_refused(house *h, const char *name, bh_error_code code, const char *word)
+{
+	g_autofree char *url = g_strdup_printf("sqlite:%s/%s", h->folder, name);
+	g_autoptr(GError) error = NULL;
+	bh_store *store = bh_store_open(url, h->sealer, &error);
+
+	g_assert_null(store);
+	g_assert_error(error, BH_ERROR, (int)code);
+	g_assert_nonnull(strstr(error->message, name));
+	if (!strstr(error->message, word))
+		g_error("\"%s\" does not say \"%s\"", error->message, word);
+}
+
+static void assert_opens(house *h, const char *name)
+{
+	g_autofree char *url = g_strdup_printf("sqlite:%s/%s", h->folder, name);
+	g_autoptr(GError) error = NULL;
+	bh_store *store = bh_store_open(url, h->sealer, &error);
+
+	g_assert_no_error(error);
+	bh_store_close(store);
+}
+
+/* --- The lock ------------------------------------------------------------------------------------------------ */
+
+/* A process that has the store open; it says so before this returns. */
+static pid_t start_holder(house *h)
+{
+	int told[2];
+	char byte;
+
+	g_assert_cmpint(pipe(told), ==, 0);
+	pid_t pid = fork();
+	if (pid == 0) {
+		bh_store *store = bh_store_open(h->url, h->sealer, NULL);
+		if (store && write(told[1], "x", 1) == 1)
+			pause();
+		_exit(1);
+	}
+	close(told[1]);
+	g_assert_cmpint(read(told[0], &byte, 1), ==, 1);
+	close(told[0]);
+	return pid;
+}
+
+static void a_second_process_is_told_who_has_it(void)
+{
+	house *h = house_open();
+	house_shut(h);
+
+	pid_t holder = start_holder(h);
+	g_autofree char *pid = g_strdup_printf("process %ld", (long)holder);
+	assert_refused(h, "bellhop.db", BH_ERROR_BUSY, pid);
+	assert_refused(h, "bellhop.db", BH_ERROR_BUSY, "bellhop.db.lock");
+
+	/* However the holder ends, the next one may begin. */
+	kill(holder, SIGKILL);
+	waitpid(holder, NULL, 0);
+	house_unshut(h);
+	house_close(h);
+}
+
+static void this_process_cannot_open_it_twice_either(void)
+{
+	house *h = house_open();
+
+	assert_refused(h, "bellhop.db", BH_ERROR_BUSY, "in use");
+	house_close(h);
+}
+
+static void another_name_of_the_file_leads_to_the_same_lock(void)
+{
+	house *h = house_open();
+	g_autofree char *alias = house_path(h, "alias.db");
+	g_assert_cmpint(symlink("bellhop.db", alias), ==, 0);
+	g_autofree char *url = g_strdup_printf("sqlite:%s", alias);
+	g_autoptr(GError) error = NULL;
+
+	g_assert_null(bh_store_open(url, h->sealer, &error));
+
+	g_assert_error(error, BH_ERROR, BH_ERROR_BUSY);
+	house_close(h);
+}
+
+static void a_lock_file_that_is_a_link_is_refused(void)
+{
+	house *h = house_open();
+	g_autofree char *lock = house_path(h, "other.db.lock");
+	g_autofree char *victim = house_path(h, "victim");
+	g_assert_cmpint(symlink("victim", lock), ==, 0);
+
+	assert_refused(h, "other.db", BH_ERROR_IO, "symbolic link");
+
+	g_assert_false(g_file_test(victim, G_FILE_TEST_EXISTS));
+	house_close(h);
+}
+
+/* --- The file ------------------------------------------------------------------------------------------------ */
+
+static void a_newer_schema_is_refused(void)
+{
+	house *h = house_open();
+	house_shut(h);
+	run_sql(h, "bellhop.db", "PRAGMA user_version = 4711");
+
+	assert_refused(h, "bellhop.db", BH_ERROR_CONFLICT, "4711");
+	house_close(h);
+}
+
+static void another_programs_database_is_left_alone(void)
+{
+	house *h = house_open();
+	run_sql(h, "other.db", "PRAGMA application_id = 99; CREATE TABLE t (a)");
+	run_sql(h, "nameless.db", "CREATE TABLE t (a)");
+
+	assert_refused(h, "other.db", BH_ERROR_CONFLICT, "another program");
+	assert_refused(h, "nameless.db", BH_ERROR_CONFLICT, "another program");
+
+	run_sql(h, "other.db", "INSERT INTO t VALUES (1)");
+	g_autofree char *log = house_path(h, "other.db-wal");
+	g_assert_false(g_file_test(log, G_FILE_TEST_EXISTS));
+	house_close(h);
+}
+
+static void a_file_that_is_no_database_is_left_alone(void)
+{
+	house *h = house_open();
+	g_autofree char *path = house_path(h, "letter.txt");
+	g_autofree char *letter = g_strnfill(5000, 'a');
+	g_autofree char *after = NULL;
+	g_assert_true(g_file_set_contents(path, letter, -1, NULL));
+
+	assert_refused(h, "letter.txt", BH_ERROR_CONFLICT, "not a database");
+
+	g_assert_true(g_file_get_contents(path, &after, NULL, NULL));
+	g_assert_cmpstr(after, ==, letter);
+	house_close(h);
+}
+
+static void a_place_that_cannot_be_is_named(void)
+{
+	house *h = house_open();
+	g_autoptr(GError) error = NULL;
+
+	assert_refused(h, "missing/bellhop.db", BH_ERROR_IO, "folder");
+	g_assert_null(bh_store_open("mysql:x", h->sealer, &error));
+	g_assert_error(error, BH_ERROR, BH_ERROR_INVALID);
+	g_assert_nonnull(strstr(error->message, "sqlite:"));
+	house_close(h);
+}
+
+/* Root may write everything, so this is done by a process that is nobody. */
+static void what_may_not_be_written_is_said(void)
+{
+	house *h = house_open();
+	g_autofree char *path = house_path(h, "readonly.db");
+	assert_opens(h, "readonly.db");
+	g_assert_cmpint(g_chmod(path, 0444), ==, 0);
+	g_assert_cmpint(g_chmod(h->folder, 0755), ==, 0);
+
+	pid_t pid = fork();
+	if (pid == 0) {
+		if (geteuid() == 0 && setuid(65534) != 0)
+			_exit(1);
+		assert_refused(h, "new.db", BH_ERROR_IO, "Permission denied");
+		assert_refused(h, "readonly.db", BH_ERROR_IO, "Permission denied");
+		_exit(0);
+	}
+	int status;
+	waitpid(pid, &status, 0);
+	g_assert_cmpint(status, ==, 0);
+	g_assert_cmpint(g_chmod(h->folder, 0700), ==, 0);
+	house_close(h);
+}
+
+static void nobody_else_may_read_the_files(void)
+{
+	house *h = house_open();
+	static const char *const names[] = {"bellhop.db", "bellhop.db-wal", "bellhop.db-shm", "bellhop.db.lock"};
+	delivery_in(h, 71, BH_STATE_PENDING);
+
+	for (size_t i = 0; i < G_N_ELEMENTS(names); i++) {
+		g_autofree char *path = house_path(h, names[i]);
+		struct stat st;
+		g_assert_cmpint(stat(path, &st), ==, 0);
+		g_assert_cmpint(st.st_mode & 077, ==, 0);
+	}
+	house_close(h);
+}
+
+static void health_tells_the_sizes(void)
+{
+	house *h = house_open();
+	bh_store_health health;
+	g_autoptr(GError) error = NULL;
+	delivery_in(h, 71, BH_STATE_PENDING);
+
+	g_assert_true(bh_reader_health(h->reader, &health, &error));
+
+	g_assert_no_error(error);
+	g_assert_cmpint(health.file_bytes, >, 0);
+	g_assert_cmpint(health.wal_bytes, >, 0);
+	house_close(h);
+}
+
+void add_opening_tests(void)
+{
+	g_test_add_func("/store/lock/second_process", a_second_process_is_told_who_has_it);
+	g_test_add_func("/store/lock/same_process", this_process_cannot_open_it_twice_either);
+	g_test_add_func("/store/lock/other_name", another_name_of_the_file_leads_to_the_same_lock);
+	g_test_add_func("/store/lock/link", a_lock_file_that_is_a_link_is_refused);
+	g_test_add_func("/store/file/newer_schema", a_newer_schema_is_refused);
+	g_test_add_func("/store/file/other_program", another_programs_database_is_left_alone);
+	g_test_add_func("/store/file/no_database", a_file_that_is_no_database_is_left_alone);
+	g_test_add_func("/store/file/no_such_place", a_place_that_cannot_be_is_named);
+	g_test_add_func("/store/file/not_writable", what_may_not_be_written_is_said);
+	g_test_add_func("/store/file/modes", nobody_else_may_read_the_files);
+	g_test_add_func("/store/health", health_tells_the_sizes);
+}
