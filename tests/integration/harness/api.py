@@ -54,7 +54,10 @@ class Api:
         connection = http.client.HTTPConnection(self.address, timeout=self.timeout)
         started = time.monotonic()
         try:
-            connection.request(method, path, body=body, headers=headers)
+            try:
+                connection.request(method, path, body=body, headers=headers)
+            except (BrokenPipeError, ConnectionResetError):
+                pass  # an answer that came before all was sent is an answer
             response = connection.getresponse()
             return Answer(response.status, response.headers, response.read(), time.monotonic() - started)
         finally:
