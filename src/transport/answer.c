@@ -7,6 +7,7 @@
 #include "transport/internal.h"
 
 #include <string.h>
+#include <sys/socket.h>
 
 /* All heads of one exchange together, interim ones too; libcurl itself takes 300 KiB of one head. */
 #define HEAD_READ_MAX (256 * 1024)
@@ -188,6 +189,45 @@ size_t bh_answer_read_body(char *bytes, size_t one, size_t size, void *transfer)
 		a->body_cut = true;
 	x->body_bytes += size;
 	return x->body_bytes > BH_ANSWER_READ_MAX ? 0 : size;
+}
+
+/* --- What libcurl left unread ------------------------------------------------------------------- */
+
+/* The line that begins `rest`, and moves past it; false: it has no end. */
+static bool next_line(bh_span *rest, bh_span *ret_line)
+{
+	const char *end = memchr(rest->at, '\n', rest->size);
+
+	if (!end)
+		return false;
+	*ret_line = (bh_span){rest->at, (size_t)(end - rest->at) + 1};
+	rest->at += ret_line->size;
+	rest->size -= ret_line->size;
+	return true;
+}
+
+static bool is_chunked(const bh_answer *a)
+{
+	g_autofree char *head = g_ascii_strdown(a->head->str, (gssize)a->head->len);
+
+	return strstr(head, "transfer-encoding:") != NULL;
+}
+
+/*
+ * A receiver that refuses by the headers alone answers and closes while a large body is still going out. libcurl
+ * then fails to write and gives up, though the answer lies in the socket's queue: it is read from there.
+ */
+void bh_answer_rescue(bh_transfer *x, int fd)
+{
+	char bytes[BH_ANSWER_HEADERS_MAX];
+	ssize_t size = recv(fd, bytes, sizeof bytes, MSG_DONTWAIT);
+	bh_span rest = {bytes, size > 0 ? (size_t)size : 0}, line;
+
+	while (!x->head_complete && next_line(&rest, &line))
+		if (bh_answer_read_header((char *)line.at, 1, line.size, x) != line.size)
+			return;
+	if (x->head_complete && !is_chunked(&x->answer))
+		(void)bh_answer_read_body((char *)rest.at, 1, rest.size, x);
 }
 
 /* --- The end ------------------------------------------------------------------------------------- */

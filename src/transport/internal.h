@@ -145,6 +145,7 @@ void bh_transfer_recycle(bh_transfer *x);
 size_t bh_answer_read_header(char *line, size_t one, size_t size, void *transfer);
 size_t bh_answer_read_body(char *bytes, size_t one, size_t size, void *transfer);
 void bh_answer_begin(bh_transfer *x);
+void bh_answer_rescue(bh_transfer *x, int fd); /* libcurl is about to close it, and has read nothing */
 void bh_answer_conclude(bh_transfer *x, CURLcode code); /* libcurl is done with it, or has been stopped */
 void bh_answer_discard(bh_transfer *x);
 

@@ -82,34 +82,50 @@ void bh_sockets_free(bh_sockets *s)
 	if (!s)
 		return;
 	for (guint fd = 0; fd < s->by_fd->len; fd++)
-		g_assert(!s->by_fd->pdata[fd]); /* the multi handle has closed them all */
+		if (s->by_fd->pdata[fd])
+			forget(s, s->by_fd->pdata[fd]);
 	g_ptr_array_unref(s->by_fd);
 	g_free(s);
 }
 
-static void watch(bh_sockets *s, bh_socket *k, uint32_t events)
+/* False: the socket is not in the set, and cannot be brought in. */
+static bool watch(bh_sockets *s, bh_socket *k, uint32_t events)
 {
 	struct epoll_event e = {.events = events, .data.u64 = BH_TRANSPORT_EPOLL_MARK | (uint32_t)k->fd};
 	int operation = !events ? EPOLL_CTL_DEL : !k->watched ? EPOLL_CTL_ADD : EPOLL_CTL_MOD;
 
 	if (k->watched == events)
-		return;
-	if (epoll_ctl(s->epoll_fd, operation, k->fd, &e) != 0) {
-		/* The transfer will run into its time-out. */
-		bh_log(BH_ERR, "transport", "cannot watch a socket", BH_STR("why", g_strerror(errno)));
-		return;
-	}
+		return true;
 	k->watched = events;
+	return epoll_ctl(s->epoll_fd, operation, k->fd, &e) == 0;
 }
 
 /* --- What libcurl asks for ------------------------------------------------------------------ */
 
+static void want(bh_sockets *s, bh_socket *k, uint32_t events)
+{
+	k->wanted = events;
+	if (!watch(s, k, events)) /* the transfer will run into its time-out */
+		bh_log(BH_ERR, "transport", "cannot watch a socket", BH_STR("why", g_strerror(errno)));
+}
+
+/*
+ * A socket that never got connected is closed by libcurl 7.88 without telling, and its number may come back at once, for the
+ * next address of the same name. libcurl then believes that we watch it already.
+ */
 int bh_sockets_open(bh_sockets *s, const struct curl_sockaddr *address, bh_endpoint *endpoint)
 {
 	int fd = socket(address->family, address->socktype | SOCK_CLOEXEC | SOCK_NONBLOCK, address->protocol);
 
-	if (fd >= 0)
-		add(s, fd, endpoint);
+	if (fd < 0)
+		return -1;
+	bh_socket *gone = find(s, fd);
+	uint32_t wanted = gone ? gone->wanted : 0;
+	if (gone)
+		forget(s, gone);
+	bh_socket *k = add(s, fd, endpoint);
+	if (wanted)
+		want(s, k, wanted);
 	return fd;
 }
 
@@ -130,12 +146,15 @@ static uint32_t events_of(int what)
 static void let_go(bh_sockets *s, bh_socket *k, bool http2)
 {
 	if (!k->endpoint) {
-		watch(s, k, 0); /* libcurl closes it without telling */
+		(void)watch(s, k, 0); /* it may be closed already */
 		forget(s, k);
 		return;
 	}
 	k->wanted = 0;
-	watch(s, k, EPOLLIN);
+	if (!watch(s, k, EPOLLIN)) {
+		forget(s, k); /* closed without telling */
+		return;
+	}
 	/* Frames of HTTP/2 belong to a stream: what comes late is no danger, and libcurl reads it before the next use. */
 	set_idle(k, !http2);
 }
@@ -153,8 +172,7 @@ void bh_sockets_want(bh_sockets *s, int fd, int what, bool http2)
 		k = add(s, fd, NULL);
 	if (k->endpoint)
 		set_idle(k, false);
-	k->wanted = events_of(what);
-	watch(s, k, k->wanted);
+	want(s, k, events_of(what));
 }
 
 /* --- Idle connections ------------------------------------------------------------------------- */
@@ -167,7 +185,7 @@ static void give_up(bh_sockets *s, bh_socket *k)
 	shutdown(k->fd, SHUT_RDWR); /* what comes from now on is refused by the kernel, so there is an end */
 	while (recv(k->fd, waste, sizeof waste, MSG_DONTWAIT) > 0)
 		;
-	watch(s, k, 0);
+	(void)watch(s, k, 0);
 }
 
 bool bh_sockets_event(bh_sockets *s, int fd)
@@ -179,7 +197,7 @@ bool bh_sockets_event(bh_sockets *s, int fd)
 	if (k->idle)
 		give_up(s, k);
 	else
-		watch(s, k, 0); /* HTTP/2 */
+		(void)watch(s, k, 0); /* HTTP/2 */
 	return false;
 }
 

@@ -349,6 +349,8 @@ static int before_request(void *transfer, char *remote, char *local, int remote_
 			return CURL_PREREQFUNC_ABORT;
 		}
 	}
+	if (x->head_bytes > 0)
+		bh_answer_begin(x); /* libcurl repeats the request */
 	bh_transfer_enter(x, BH_STAGE_EXCHANGE);
 	return CURL_PREREQFUNC_OK;
 }

@@ -200,16 +200,28 @@ static void notice_handshake(CURL *easy, int what)
 		bh_transfer_enter(x, BH_STAGE_SECURE);
 }
 
+static bool let_go(CURL *easy, curl_socket_t fd)
+{
+	bh_transfer *x = NULL;
+	long version = 0;
+
+	curl_easy_getinfo(easy, CURLINFO_HTTP_VERSION, &version);
+	curl_easy_getinfo(easy, CURLINFO_PRIVATE, &x);
+	if (x && x->stage == BH_STAGE_EXCHANGE && x->head_bytes == 0 && !x->route->target.https)
+		bh_answer_rescue(x, fd);
+	return version == CURL_HTTP_VERSION_2_0;
+}
+
 static int want_socket(CURL *easy, curl_socket_t fd, int what, void *transport, void *unused)
 {
 	bh_transport *t = transport;
-	long version = 0;
+	bool http2 = false;
 
 	if (what == CURL_POLL_REMOVE)
-		curl_easy_getinfo(easy, CURLINFO_HTTP_VERSION, &version);
+		http2 = let_go(easy, fd);
 	else if (t->stages[BH_STAGE_CONNECT].length > 0)
 		notice_handshake(easy, what);
-	bh_sockets_want(t->sockets, fd, what, version == CURL_HTTP_VERSION_2_0);
+	bh_sockets_want(t->sockets, fd, what, http2);
 	return 0;
 }
 
