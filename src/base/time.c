@@ -26,6 +26,11 @@ bh_mono bh_clock_mono(void)
 	return (bh_mono){read_clock(CLOCK_MONOTONIC)};
 }
 
+bh_usec bh_clock_work(void)
+{
+	return read_clock(CLOCK_THREAD_CPUTIME_ID);
+}
+
 bh_now bh_clock_now(void)
 {
 	return (bh_now){.wall = bh_clock_wall(), .mono = bh_clock_mono()};

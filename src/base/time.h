@@ -28,6 +28,9 @@ typedef struct bh_mono {
 bh_usec bh_clock_wall(void);
 bh_mono bh_clock_mono(void);
 
+/* How long this thread has been at work (CPU time): for limits that a busy machine must not move. */
+bh_usec bh_clock_work(void);
+
 /* Both clocks as they were read together. */
 typedef struct bh_now {
 	bh_usec wall;

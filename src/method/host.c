@@ -197,7 +197,7 @@ void bh_script_host_use(bh_script_host *h, bh_methods *methods)
 	bh_methods_unref(h->methods);
 	h->methods = methods;
 	bh_settings_cache_flush(h->settings);
-	bh_sandbox_tidy(&h->box);
+	bh_sandbox_tidy(&h->box, NULL);
 }
 
 /* --- What a run may say ----------------------------------------------------------------------- */
@@ -442,6 +442,7 @@ void bh_script_free(bh_script *s)
 		return;
 
 	bh_script_host *h = s->host;
+	bh_meter ended = s->meter;
 	bool clean = s->state == BH_SCRIPT_STATE_FINISHED && !s->trouble;
 	g_clear_pointer(&s->judged.why, g_free);
 	g_clear_pointer(&s->trouble, g_free);
@@ -456,5 +457,5 @@ void bh_script_free(bh_script *s)
 	} else {
 		destroy_script(s); /* a coroutine that was left in the middle is not used again */
 	}
-	bh_sandbox_tidy(&h->box);
+	bh_sandbox_tidy(&h->box, &ended);
 }

@@ -99,6 +99,9 @@ static bool in_class(unsigned char c, unsigned char class)
 	case 'x':
 		is = g_ascii_isxdigit(c);
 		break;
+	case 'z': /* from before patterns could hold a zero byte */
+		is = c == '\0';
+		break;
 	default:
 		return class == c; /* an escaped character stands for itself */
 	}
@@ -234,11 +237,13 @@ static const char *close_capture(bh_matcher *m, const char *s, const char *p)
 static place try_same_again(bh_matcher *m, const char *s, const char *p)
 {
 	int i = p[1] - '1';
-	if (i < 0 || i >= m->count || m->captures[i].kind != BH_CAPTURE_CLOSED)
+	if (i < 0 || i >= m->count || m->captures[i].kind == BH_CAPTURE_OPEN)
 		luaL_error(m->lua, "invalid capture index %%%d", i + 1);
 
 	const bh_capture *c = &m->captures[i];
 	bh_sandbox_spend(m->lua, c->size);
+	if (c->kind == BH_CAPTURE_POSITION)
+		return ends(NULL); /* it is a number: no text is the same */
 	if ((size_t)(m->subject_end - s) < c->size || memcmp(s, c->start, c->size) != 0)
 		return ends(NULL);
 	return goes_on(s + c->size, p + 2);

@@ -4,7 +4,7 @@
  * Two halves. bh_methods is what is known of the files (forms, source text): immutable, counted, any
  * thread; the API validates settings with it. A bh_script_host is one Lua state of one delivery loop; it runs
  * `deliver` of a method in a coroutine per attempt. A script never does I/O: it yields a call, the loop makes
- * it, and resumes with the answer.
+ * it, and resumes with the answer. A run keeps nothing for the next one: see docs/methods.md for what a script gets.
  */
 #pragma once
 
@@ -41,8 +41,9 @@ typedef struct bh_method {
 typedef struct bh_methods bh_methods;
 
 /*
- * Reads every *.lua of `folder`. A broken file is named in `ret_broken` (char* "basic.lua:12: ..."; may be NULL) and its
- * version of `previous` (may be NULL) is kept. NULL only when the folder cannot be read.
+ * Reads every *.lua of `folder`; names that begin with a dot are left alone. A broken file is named in `ret_broken`
+ * (char* "basic.lua:12: ..."; may be NULL) and its version of `previous` (may be NULL) is kept; an unchanged file keeps
+ * its very bh_method. NULL only when the folder cannot be read.
  */
 bh_methods *bh_methods_load(const char *folder, const bh_methods *previous, GPtrArray *ret_broken, GError **error);
 bh_methods *bh_methods_ref(bh_methods *m);
@@ -55,8 +56,8 @@ GPtrArray *bh_methods_list(const bh_methods *m); /* borrowed bh_method, sorted; 
  * Checks settings given by an owner against the method's fields and makes the stored form: unknown or missing
  * fields are named (BH_ERROR_INVALID; *ret_pointer, the caller's, gets "/settings/url"), url fields pass the guard
  * (BH_ERROR_DENIED), password fields are sealed. `stored` (may be NULL) are the settings so far: a password
- * left out, or given as the masked form that the API shows, keeps its old sealed value.
- * A `null` removes a field.
+ * left out, or given as the masked form that the API shows, keeps its old sealed value, and so does every other field
+ * that is left out. A `null` removes a field. Texts: 4 KiB, area and html 64 KiB, no U+0000; blanks around a url go.
  */
 char *bh_settings_store(const bh_method *method, bh_span given, const char *stored, const bh_sealer *sealer, const bh_guard *guard,
                         char **ret_pointer, GError **error);
@@ -77,12 +78,12 @@ typedef struct bh_script_limits {
 
 typedef struct bh_script_host bh_script_host;
 bh_script_host *bh_script_host_new(const bh_script_limits *limits, const bh_sealer *sealer);
-void bh_script_host_free(bh_script_host *h);
+void bh_script_host_free(bh_script_host *h); /* after all its runs */
 
-/* Switches to other method files; runs under way finish with the old ones. */
+/* Switches to other method files (takes a reference); runs under way finish with the old ones. */
 void bh_script_host_use(bh_script_host *h, bh_methods *methods);
 
-/* What a script sees of the event. */
+/* What a script sees of the event. Copied by bh_script_new. */
 typedef struct bh_script_event {
 	const char *id, *type, *property_id, *manager_id; /* the last two may be NULL */
 	bh_usec occurred_at;
@@ -106,18 +107,21 @@ typedef struct bh_script_judgement {
 		BH_JUDGED_RETRY,     /* remote.retry(why, after) */
 		BH_JUDGED_FAILED,    /* remote.fail(why): final */
 	} kind;
-	char *why;     /* NULL: nothing said */
+	char *why;     /* one line, passwords hidden; NULL: nothing said */
 	bh_usec after; /* RETRY: not before; -1: by schedule */
 } bh_script_judgement;
 
 /*
- * Begins a run. `settings` is the stored form, opened inside; `webhook` names it for the sealed passwords.
- * NULL with BH_ERROR_NOT_FOUND (no such method) or _INVALID (settings do not open).
+ * Begins a run. `settings` is the stored form, opened inside (and kept open for the next run). NULL with
+ * BH_ERROR_NOT_FOUND (no such method) or _INVALID (settings do not open).
  */
 bh_script *bh_script_new(bh_script_host *h, const char *method, const char *settings, const bh_script_event *event, GError **error);
 void bh_script_free(bh_script *s); /* at any point of its life */
 
-/* Runs until it calls, returns or breaks. `answer` is of the call before; NULL at first. *ret_call lives until the next resume. */
+/*
+ * Runs until it calls, returns or breaks. `answer` is of the call before (looked at during this turn only); NULL at first.
+ * *ret_call and its texts live until the next resume; its total_timeout is 0: the script has no say in it.
+ */
 bh_script_turn bh_script_resume(bh_script *s, const bh_answer *answer, bh_request *ret_call);
 const bh_script_judgement *bh_script_judged(const bh_script *s); /* after RETURNED */
-const char *bh_script_trouble(const bh_script *s);               /* after BROKE: "basic.lua:12: ..." */
+const char *bh_script_trouble(const bh_script *s);               /* after BROKE: "basic.lua:12: ...", passwords hidden */

@@ -8,6 +8,7 @@
 #define HOOK_STEPS 100 /* instructions between two looks at the meter */
 #define BYTES_PER_STEP 32 /* an instruction and copying this much take about the same time */
 #define BLOCKS_IN_MEMORY 4 /* one block may be this part of the memory: it bounds what one instruction can cost */
+#define CATCH_STEPS 30 /* what catching an error takes */
 #define GARBAGE_MAX (512 * 1024)
 #define CROWD 4 /* once waiting runs hold this many times the memory of one ... */
 #define CROWD_SHARE 16 /* ... a turn may add this part of it: the state as a whole has a bound */
@@ -19,10 +20,12 @@ static bool may_grow(bh_sandbox *box, size_t old_size, size_t new_size)
 	bh_meter *meter = box->running;
 	size_t more = new_size - old_size;
 
+	if (new_size > box->memory_max / BLOCKS_IN_MEMORY || box->used + more > box->ceiling)
+		return false;
 	meter->steps -= (int64_t)(more / BYTES_PER_STEP);
 	if (meter->steps <= 0 && !meter->stop)
 		meter->stop = BH_STOP_STEPS;
-	return !meter->stop && new_size <= box->memory_max / BLOCKS_IN_MEMORY && box->used + more <= box->ceiling;
+	return !meter->stop;
 }
 
 static void release(void *block, size_t size)
@@ -70,18 +73,25 @@ static void *allocate(void *user, void *block, size_t old_size, size_t new_size)
 	return result;
 }
 
-/* A collection frees the garbage of hundreds of runs at once; doubling keeps its cost in proportion to what lives. */
-static void collect_if_due(lua_State *lua, bh_sandbox *box)
+static void collect(lua_State *lua, bh_sandbox *box)
 {
-	if (box->used <= 2 * box->live + GARBAGE_MAX)
-		return;
 	lua_gc(lua, LUA_GCCOLLECT, 0);
 	box->live = box->used;
 }
 
-void bh_sandbox_tidy(bh_sandbox *box)
+/* Frees the garbage of hundreds of runs at once; waiting until it doubled keeps the cost in proportion to what lives. */
+static void collect_if_due(lua_State *lua, bh_sandbox *box)
 {
-	collect_if_due(box->lua, box);
+	if (box->used > 2 * box->live + GARBAGE_MAX)
+		collect(lua, box);
+}
+
+void bh_sandbox_tidy(bh_sandbox *box, const bh_meter *ended)
+{
+	if (ended && ended->memory + GARBAGE_MAX < box->memory_max) /* it held much: others wait for that */
+		collect(box->lua, box);
+	else
+		collect_if_due(box->lua, box);
 }
 
 /* --- The meter -------------------------------------------------------------------------------- */
@@ -109,12 +119,12 @@ static void spend(lua_State *lua, bh_sandbox *box, size_t steps)
 
 static bh_stop look_at_clock(bh_sandbox *box)
 {
-	bh_mono now = bh_clock_mono();
+	bh_usec now = bh_clock_work();
 	if (!box->timed) {
 		box->timed = true;
 		box->turn_began = now;
 	}
-	return bh_mono_since(now, box->turn_began) > box->running->time ? BH_STOP_TIME : BH_STOP_NONE;
+	return now - box->turn_began > box->running->time ? BH_STOP_TIME : BH_STOP_NONE;
 }
 
 static void count_hook(lua_State *lua, lua_Debug *activation)
@@ -153,11 +163,10 @@ static int after_pcall(lua_State *lua, int status, lua_KContext context)
 		return lua_gettop(lua);
 
 	bh_meter *meter = bh_sandbox_of(lua)->running;
-	if (meter) {
-		note_memory_error(lua, meter, status);
-		if (meter->stop)
-			return end_run(lua); /* no script catches its own end */
-	}
+	note_memory_error(lua, meter, status);
+	if (meter->stop)
+		return end_run(lua); /* no script catches its own end */
+	bh_sandbox_spend(lua, CATCH_STEPS);
 	lua_pushboolean(lua, false);
 	lua_insert(lua, -2);
 	return 2;
@@ -245,7 +254,6 @@ lua_State *bh_sandbox_thread(bh_sandbox *box, int *ret_anchor)
 {
 	lua_State *thread = lua_newthread(box->lua);
 	*ret_anchor = luaL_ref(box->lua, LUA_REGISTRYINDEX);
-	lua_sethook(thread, count_hook, LUA_MASKCOUNT, HOOK_STEPS);
 	return thread;
 }
 
@@ -258,6 +266,7 @@ int bh_sandbox_resume(bh_sandbox *box, lua_State *thread, bh_meter *meter, int a
 	box->ceiling = before + MIN(meter->memory, share);
 	box->timed = false;
 	box->running = meter;
+	lua_sethook(thread, count_hook, LUA_MASKCOUNT, HOOK_STEPS); /* counts anew: a short turn is never looked at */
 
 	int status = lua_resume(thread, box->lua, arguments, ret_results);
 
@@ -267,7 +276,7 @@ int bh_sandbox_resume(bh_sandbox *box, lua_State *thread, bh_meter *meter, int a
 	if (box->used > before)
 		meter->memory -= MIN(meter->memory, box->used - before);
 	if (box->timed)
-		meter->time -= bh_mono_since(bh_clock_mono(), box->turn_began);
+		meter->time -= bh_clock_work() - box->turn_began;
 	return status;
 }
 

@@ -6,7 +6,7 @@
  *
  * Cost: each run has a meter, and somebody always pays:
  *
- *   instructions   the count hook, every hundredth instruction
+ *   instructions   the count hook, every 500 instructions
  *   allocation     the allocator: a long string costs what copying it costs, and everything stays under the ceiling
  *   C functions    what loops in C pays for its length first (bh_sandbox_spend), patterns for each of their steps
  *   the rest       comparing long texts, walking an emptied table: a limit of time, looked at by the hook
@@ -49,7 +49,7 @@ typedef struct bh_sandbox {
 	size_t live; /* bytes that the last collection left */
 	bh_meter *running; /* NULL between turns */
 	bool timed; /* turn_began is set: a turn of a few instructions reads no clock */
-	bh_mono turn_began;
+	bh_usec turn_began; /* on the clock of the thread's work */
 } bh_sandbox;
 
 void bh_sandbox_init(bh_sandbox *box, size_t memory_max);
@@ -61,7 +61,7 @@ bh_sandbox *bh_sandbox_of(lua_State *lua);
 /* Pushes the compiled `source` (text only), bound to the read-only globals. False: pushes "name:line: why". */
 bool bh_sandbox_compile(bh_sandbox *box, const char *name, const char *source, size_t size);
 
-/* A coroutine under the hook, kept alive by *ret_anchor in the registry. */
+/* A coroutine, kept alive by *ret_anchor in the registry. */
 lua_State *bh_sandbox_thread(bh_sandbox *box, int *ret_anchor);
 
 /* One turn of `thread` at the cost of `meter`. Results as lua_resume. */
@@ -73,8 +73,11 @@ int bh_sandbox_resume(bh_sandbox *box, lua_State *thread, bh_meter *meter, int a
  */
 char *bh_sandbox_trouble(bh_sandbox *box, lua_State *thread, const bh_meter *meter, const char *name);
 
-/* Collects garbage if it is worth it. The collector never runs on its own, so that its cost has a place. */
-void bh_sandbox_tidy(bh_sandbox *box);
+/*
+ * Collects garbage if it is worth it; `ended` (may be NULL) is the meter of a run that just let go of everything. The
+ * collector never runs on its own, so that its cost has a place.
+ */
+void bh_sandbox_tidy(bh_sandbox *box, const bh_meter *ended);
 
 /* --- For C functions that a script calls; these may raise ------------------------------------- */
 
