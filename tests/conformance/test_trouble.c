@@ -290,11 +290,40 @@ static void a_reader_that_stays_does_not_stop_the_writer(void)
 	house_close(h);
 }
 
+#define BODY (16 * 1024)
+
+/* 64 MB of attempts: the log must have been written back on the way, again and again. */
+static void the_log_does_not_grow_without_end(void)
+{
+	house *h = house_open();
+	g_autofree char *body = g_strnfill(BODY, 'x');
+	g_autoptr(GError) error = NULL;
+	bh_store_health health;
+	bh_id id = delivery_in(h, 71, BH_STATE_PENDING);
+
+	for (int number = 0; number < 4000; number += 100) {
+		g_autoptr(GPtrArray) notes = g_ptr_array_new_with_free_func((GDestroyNotify)note_free);
+		for (int i = 1; i <= 100; i++) {
+			note *n = note_record(id, number + i, BH_STATE_PENDING, 1, NOON);
+			n->attempt.body = (bh_span){body, BODY};
+			g_ptr_array_add(notes, n);
+		}
+		g_assert_true(apply_all(h, (note *const *)notes->pdata, notes->len, &error));
+	}
+
+	g_assert_true(bh_reader_health(h->reader, &health, &error));
+	g_assert_no_error(error);
+	g_assert_cmpint(health.wal_bytes, <, 40 * 1024 * 1024);
+	g_assert_cmpint(health.file_bytes, >, 30 * 1024 * 1024);
+	house_close(h);
+}
+
 void add_trouble_tests(void)
 {
 	g_test_add_func("/store/trouble/killed", what_was_acknowledged_survives_being_killed);
 	g_test_add_func("/store/trouble/full", a_full_disk_is_said_and_healed);
 	g_test_add_func("/store/trouble/short_lock", a_short_lock_of_another_program_is_waited_for);
 	g_test_add_func("/store/trouble/long_lock", a_long_lock_of_another_program_is_busy);
+	g_test_add_func("/store/trouble/log", the_log_does_not_grow_without_end);
 	g_test_add_func("/store/trouble/long_reader", a_reader_that_stays_does_not_stop_the_writer);
 }

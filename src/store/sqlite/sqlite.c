@@ -30,7 +30,7 @@ static bool use_wal(bh_db *db, GError **error);
 static const char WRITER_PRAGMAS[] =
 	"PRAGMA synchronous = FULL; PRAGMA temp_store = MEMORY; PRAGMA secure_delete = OFF;"
 	"PRAGMA cache_size = -4000; PRAGMA foreign_keys = OFF; PRAGMA trusted_schema = OFF;"
-	"PRAGMA wal_autocheckpoint = 0; PRAGMA journal_size_limit = 67108864";
+	"PRAGMA journal_size_limit = 67108864";
 static const char READER_PRAGMAS[] =
 	"PRAGMA temp_store = MEMORY; PRAGMA cache_size = -500; PRAGMA trusted_schema = OFF";
 
@@ -125,12 +125,11 @@ static bool make_file(const char *path, GError **error)
 
 static bool open_file(bh_sqlite *s, const char *path, GError **error)
 {
-	if (!bh_db_open(&s->db, path, false, error))
+	if (!bh_db_open(&s->db, path, false, error) || !bh_schema_check(&s->db, error) || !use_wal(&s->db, error) ||
+	    !bh_db_exec(&s->db, "set it up", WRITER_PRAGMAS, error))
 		return false;
-	sqlite3_wal_hook(s->db.handle, bh_sqlite_note_wal, s);
-	return bh_schema_check(&s->db, error) && use_wal(&s->db, error) &&
-	       bh_db_exec(&s->db, "set it up", WRITER_PRAGMAS, error) && bh_schema_migrate(&s->db, error) &&
-	       bh_shelf_count_recent(s, error);
+	sqlite3_wal_hook(s->db.handle, bh_sqlite_note_wal, s); /* in place of SQLite's own checkpoints */
+	return bh_schema_migrate(&s->db, error) && bh_shelf_count_recent(s, error);
 }
 
 static bool use_wal(bh_db *db, GError **error)
