@@ -122,9 +122,7 @@ static gint64 take_page(const bh_call *call, const bh_reply *page, const bh_view
 	uint32_t data = bh_member(page->json, 0, "data");
 	if (call->json)
 		bh_print_body(page);
-	if (data == BH_JSON_NONE)
-		return 0;
-	for (uint32_t c = bh_json_first(page->json, data); c != BH_JSON_NONE; c = bh_json_next(page->json, data, c)) {
+	for (uint32_t c = bh_first_item(page->json, data); c != BH_JSON_NONE; c = bh_json_next(page->json, data, c)) {
 		if (!call->json)
 			bh_view_add(&call->view, table, page->json, c, rows);
 		count++;

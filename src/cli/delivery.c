@@ -40,7 +40,7 @@ static const bh_view_row ATTEMPTS[] = {
 	{"STATUS", "status", BH_VIEW_NUMBER},
 	{"TIME", "total_us", BH_VIEW_SPAN},
 	{"ADDRESS", "address", .shrinks = true},
-	{"WHAT HAPPENED", "sentence", .shrinks = true},
+	{"WHAT HAPPENED", "sentence", .wraps = true},
 	{NULL},
 };
 
@@ -111,9 +111,7 @@ static void append_attempt(const bh_call *call, const bh_json *json, uint32_t at
 static void take_attempts(const bh_call *call, const bh_reply *page, bh_table *table, GString *full)
 {
 	uint32_t data = bh_member(page->json, 0, "data");
-	if (data == BH_JSON_NONE)
-		return;
-	for (uint32_t a = bh_json_first(page->json, data); a != BH_JSON_NONE; a = bh_json_next(page->json, data, a)) {
+	for (uint32_t a = bh_first_item(page->json, data); a != BH_JSON_NONE; a = bh_json_next(page->json, data, a)) {
 		bh_view_add(&call->view, table, page->json, a, ATTEMPTS);
 		if (bh_args_has(call->args, "full"))
 			append_attempt(call, page->json, a, full);

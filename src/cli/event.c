@@ -132,6 +132,15 @@ static bool add_verdict(bh_call *call, bh_table *table, const bh_json *json, uin
 	return true;
 }
 
+static bool has_verdict(const bh_json *json, const char *verdict)
+{
+	uint32_t data = bh_member(json, 0, "data");
+	for (uint32_t v = bh_first_item(json, data); v != BH_JSON_NONE; v = bh_json_next(json, data, v))
+		if (bh_member_is(json, v, "verdict", verdict))
+			return true;
+	return false;
+}
+
 static bool append_verdicts(bh_call *call, const bh_json *json, GString *out, GError **error)
 {
 	static const bh_column columns[] = {
@@ -140,8 +149,7 @@ static bool append_verdicts(bh_call *call, const bh_json *json, GString *out, GE
 	g_autoptr(bh_table) table = bh_table_new(columns, G_N_ELEMENTS(columns));
 	guint count = 0;
 	uint32_t data = bh_member(json, 0, "data");
-	for (uint32_t v = data == BH_JSON_NONE ? data : bh_json_first(json, data); v != BH_JSON_NONE;
-	     v = bh_json_next(json, data, v)) {
+	for (uint32_t v = bh_first_item(json, data); v != BH_JSON_NONE; v = bh_json_next(json, data, v)) {
 		if (!add_verdict(call, table, json, v, error))
 			return false;
 		count++;
@@ -176,5 +184,8 @@ bh_exit bh_run_explain(bh_call *call, GError **error)
 	if (!append_verdicts(call, verdicts->json, out, error))
 		return BH_EXIT_FAILED;
 	bh_print(out);
+	g_autofree char *property = bh_member_shown(event->json, 0, "property_id");
+	if (property && has_verdict(verdicts->json, "no_manager"))
+		bh_remark("Say who manages it: bellhop property add %s --manager ID", property);
 	return BH_EXIT_DONE;
 }

@@ -12,6 +12,11 @@ uint32_t bh_member(const bh_json *json, uint32_t object, const char *name)
 	return node != BH_JSON_NONE && bh_json_type_of(json, node) == BH_JSON_NULL ? BH_JSON_NONE : node;
 }
 
+uint32_t bh_first_item(const bh_json *json, uint32_t array)
+{
+	return array == BH_JSON_NONE ? BH_JSON_NONE : bh_json_first(json, array);
+}
+
 char *bh_node_text(const bh_json *json, uint32_t node)
 {
 	char *text = bh_json_type_of(json, node) == BH_JSON_STRING ? bh_json_string(json, node) : NULL;

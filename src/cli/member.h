@@ -9,6 +9,12 @@
 /* The node of a member that is there and not null, else BH_JSON_NONE. `object` may be BH_JSON_NONE. */
 uint32_t bh_member(const bh_json *json, uint32_t object, const char *name);
 
+/*
+ * Where to begin to walk an array, with bh_json_next to go on; one that is not there (BH_JSON_NONE) is empty. In an
+ * object, the names are visited.
+ */
+uint32_t bh_first_item(const bh_json *json, uint32_t array);
+
 /* A string decoded, anything else as its very text. NULL: not there, or null. */
 char *bh_member_text(const bh_json *json, uint32_t object, const char *name);
 /* The same, safe to show. */

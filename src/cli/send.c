@@ -59,7 +59,7 @@ static void take_reply(accepted *a, const bh_reply *reply)
 		take_id(a, reply, 0);
 		return;
 	}
-	for (uint32_t e = bh_json_first(reply->json, events); e != BH_JSON_NONE;
+	for (uint32_t e = bh_first_item(reply->json, events); e != BH_JSON_NONE;
 	     e = bh_json_next(reply->json, events, e))
 		take_id(a, reply, e);
 }

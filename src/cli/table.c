@@ -76,21 +76,24 @@ void bh_table_add(bh_table *table, bh_paint paint, const char *text)
 	g_array_append_val(table->cells, c);
 }
 
+/* Columns of width 0 have nothing in them and are left out. */
 static void measure(const bh_table *table, int *widths)
 {
-	for (guint i = 0; i < table->count; i++)
-		widths[i] = table->columns[i].title ? bh_text_width(table->columns[i].title) : 0;
 	for (guint i = 0; i < table->cells->len; i++) {
 		int width = bh_text_width(g_array_index(table->cells, cell, i).text);
 		widths[i % table->count] = MAX(widths[i % table->count], width);
 	}
+	for (guint i = 0; i < table->count; i++)
+		if (widths[i] && table->columns[i].title)
+			widths[i] = MAX(widths[i], bh_text_width(table->columns[i].title));
 }
 
 static int total(const bh_table *table, const int *widths)
 {
 	int sum = 0;
 	for (guint i = 0; i < table->count; i++)
-		sum += widths[i] + (i ? GAP : 0);
+		if (widths[i])
+			sum += widths[i] + (sum ? GAP : 0);
 	return sum;
 }
 
@@ -154,6 +157,8 @@ static void print_row(const bh_table *table, const int *widths, const cell *row,
 
 	pad(out, indent);
 	for (guint i = 0; i < last; i++) {
+		if (widths[i] == 0)
+			continue;
 		print_cell(&table->columns[i], widths[i], row[i].text, row[i].paint, screen, out);
 		pad(out, GAP);
 	}
@@ -176,7 +181,7 @@ void bh_table_print(const bh_table *table, bh_screen screen, int indent, GString
 	if (table->columns[0].title) {
 		g_autofree cell *titles = g_new0(cell, table->count);
 		for (guint i = 0; i < table->count; i++)
-			titles[i] = (cell){(char *)table->columns[i].title, BH_FAINT};
+			titles[i] = (cell){(char *)(widths[i] ? table->columns[i].title : ""), BH_FAINT};
 		print_row(table, widths, titles, screen, indent, out);
 	}
 	for (guint i = 0; i < table->cells->len; i += table->count)

@@ -3,7 +3,7 @@
  *
  * Each column is as wide as its widest cell. When the row is too wide, columns that may shrink are cut with
  * an ellipsis, the widest first; a last column that wraps takes what is left and goes on below itself. Ids are in
- * columns that do neither, so that they can always be copied.
+ * columns that do neither, so that they can always be copied. A column with nothing in it is left out.
  */
 #pragma once
 

@@ -33,7 +33,7 @@ static const bh_view_row FIELDS[] = {
 	{"REQUIRED", "required", BH_VIEW_YES_NO},
 	{"DEFAULT", "default", .shrinks = true},
 	{"TITLE", "title", .shrinks = true},
-	{"HELP", "help", .shrinks = true},
+	{"HELP", "help", .wraps = true},
 	{NULL},
 };
 
@@ -164,10 +164,9 @@ bh_exit bh_run_method_show(bh_call *call, GError **error)
 	g_string_append_printf(out, "  %s\n", title ? title : "");
 	append_notes(reply, out);
 	uint32_t fields = bh_member(reply->json, 0, "fields");
-	if (fields != BH_JSON_NONE)
-		for (uint32_t f = bh_json_first(reply->json, fields); f != BH_JSON_NONE;
-		     f = bh_json_next(reply->json, fields, f))
-			bh_view_add(&call->view, table, reply->json, f, FIELDS);
+	for (uint32_t f = bh_first_item(reply->json, fields); f != BH_JSON_NONE;
+	     f = bh_json_next(reply->json, fields, f))
+		bh_view_add(&call->view, table, reply->json, f, FIELDS);
 	bh_table_print(table, call->view.screen, 2, out);
 	bh_print(out);
 	return BH_EXIT_DONE;

@@ -109,7 +109,7 @@ static char *shown_list(const bh_json *json, uint32_t array, const char *absent)
 	if (bh_json_type_of(json, array) != BH_JSON_ARRAY)
 		return shown_node(json, array);
 	GString *text = g_string_new(NULL);
-	for (uint32_t c = bh_json_first(json, array); c != BH_JSON_NONE; c = bh_json_next(json, array, c)) {
+	for (uint32_t c = bh_first_item(json, array); c != BH_JSON_NONE; c = bh_json_next(json, array, c)) {
 		g_autofree char *item = shown_node(json, c);
 		g_string_append_printf(text, "%s%s", text->len ? ", " : "", item);
 	}
@@ -129,7 +129,7 @@ static char *shown_value(const bh_json *json, uint32_t node)
 static char *shown_pairs(const bh_json *json, uint32_t object)
 {
 	GString *text = g_string_new(NULL);
-	for (uint32_t c = bh_json_first(json, object); c != BH_JSON_NONE; c = bh_json_next(json, object, c)) {
+	for (uint32_t c = bh_first_item(json, object); c != BH_JSON_NONE; c = bh_json_next(json, object, c)) {
 		g_autofree char *name = shown_node(json, c);
 		g_autofree char *value = shown_value(json, c + 1);
 		g_string_append_printf(text, "%s%s = %s", text->len ? "\n" : "", name, value);
@@ -168,7 +168,11 @@ static char *show_member(const bh_view *view, const bh_json *json, uint32_t obje
 	case BH_VIEW_SPAN:
 		return shown_span(json, object, row->member);
 	case BH_VIEW_PAIRS:
-		return shown_pairs(json, node);
+		return bh_json_type_of(json, node) == BH_JSON_OBJECT ? shown_pairs(json, node) : shown_node(json, node);
+	case BH_VIEW_SECONDS: {
+		g_autofree char *number = shown_node(json, node);
+		return g_strdup_printf("%s s", number);
+	}
 	case BH_VIEW_TEXT:
 	case BH_VIEW_NUMBER:
 	case BH_VIEW_STATE:
@@ -193,7 +197,7 @@ bh_table *bh_view_table(const bh_view_row *rows)
 	g_autoptr(GArray) columns = g_array_new(FALSE, FALSE, sizeof(bh_column));
 	for (const bh_view_row *row = rows; row->title; row++) {
 		bool right = row->form == BH_VIEW_NUMBER || row->form == BH_VIEW_SPAN;
-		bh_column column = {.title = row->title, .right = right, .shrinks = row->shrinks};
+		bh_column column = {.title = row->title, .right = right, .shrinks = row->shrinks, .wraps = row->wraps};
 		g_array_append_val(columns, column);
 	}
 	return bh_table_new((const bh_column *)(void *)columns->data, columns->len);

@@ -17,6 +17,7 @@ typedef enum bh_view_form {
 	BH_VIEW_YES_NO,
 	BH_VIEW_ENABLED, /* the same, where no is worth a look */
 	BH_VIEW_TIME, /* in a list "3 min ago", in `show` the moment */
+	BH_VIEW_SECONDS,
 	BH_VIEW_SPAN, /* microseconds */
 	BH_VIEW_STATE, /* of a delivery, coloured */
 	BH_VIEW_PAIRS, /* an object as "name = value", a line each */
@@ -28,6 +29,7 @@ typedef struct bh_view_row {
 	bh_view_form form;
 	const char *absent; /* shown when it is missing or null; NULL: nothing, and `show` leaves the line out */
 	bool shrinks; /* in a list */
+	bool wraps; /* of the last one, in a list */
 } bh_view_row;
 
 typedef struct bh_view {

@@ -87,8 +87,7 @@ bool bh_watch_event(bh_watch *watch, const char *event, GError **error)
 		return false;
 
 	uint32_t data = bh_member(reply->json, 0, "data");
-	for (uint32_t c = data == BH_JSON_NONE ? data : bh_json_first(reply->json, data); c != BH_JSON_NONE;
-	     c = bh_json_next(reply->json, data, c)) {
+	for (uint32_t c = bh_first_item(reply->json, data); c != BH_JSON_NONE; c = bh_json_next(reply->json, data, c)) {
 		bh_watched *row = add_row(watch, event);
 		row->delivery = bh_member_text(reply->json, c, "delivery_id");
 		row->webhook = bh_member_shown(reply->json, c, "webhook_id");
@@ -141,8 +140,7 @@ static bool read_attempt(bh_watch *watch, bh_watched *row, GError **error)
 		return false;
 
 	uint32_t data = bh_member(reply->json, 0, "data"), last = BH_JSON_NONE;
-	for (uint32_t c = data == BH_JSON_NONE ? data : bh_json_first(reply->json, data); c != BH_JSON_NONE;
-	     c = bh_json_next(reply->json, data, c))
+	for (uint32_t c = bh_first_item(reply->json, data); c != BH_JSON_NONE; c = bh_json_next(reply->json, data, c))
 		last = c;
 	if (last == BH_JSON_NONE)
 		return true;
@@ -269,6 +267,18 @@ static void print_counts(const bh_watch *watch)
 	bh_printf("%s\n", line->len ? line->str : "no webhook gets any of these");
 }
 
+/* Where to read more about what did not arrive; of several, the first. */
+static void remark_more(const bh_watch *watch)
+{
+	for (guint i = 0; i < watch->rows->len; i++) {
+		const bh_watched *row = g_ptr_array_index(watch->rows, i);
+		if (!was_served(row)) {
+			bh_remark("More about it: bellhop delivery show %s --full", row->delivery);
+			return;
+		}
+	}
+}
+
 void bh_watch_print(const bh_watch *watch)
 {
 	const bh_column columns[] = {{watch->many_events ? "EVENT" : "WEBHOOK"},
@@ -294,6 +304,7 @@ void bh_watch_print(const bh_watch *watch)
 	bh_print(out);
 	if (!all || watch->rows->len == 0)
 		print_counts(watch);
+	remark_more(watch);
 }
 
 static bh_span or_null(const char *json)

@@ -7,8 +7,6 @@
 #include "cli/watch.h"
 #include "cli/webhook_form.h"
 
-#include "base/secret.h"
-
 #define SITES_OWN "the site's own"
 
 static const bh_view_row WEBHOOKS[] = {
@@ -32,7 +30,7 @@ static const bh_view_row WEBHOOK[] = {
 	{"properties", "properties", BH_VIEW_LIST, "all of the manager's"},
 	{"channel", "channel_id"},
 	{"full payload", "full_payload", BH_VIEW_YES_NO},
-	{"time-out", "timeout_seconds"},
+	{"time-out", "timeout_seconds", BH_VIEW_SECONDS},
 	{"headers", "headers", BH_VIEW_PAIRS},
 	{"enabled", "enabled", BH_VIEW_ENABLED},
 	{"disabled by", "disabled_cause"},

@@ -26,8 +26,7 @@ static uint32_t find_named(const bh_json *json, uint32_t array, const char *key,
 			   GError **error)
 {
 	g_autoptr(GPtrArray) known = g_ptr_array_new_with_free_func(g_free);
-	for (uint32_t c = array == BH_JSON_NONE ? array : bh_json_first(json, array); c != BH_JSON_NONE;
-	     c = bh_json_next(json, array, c)) {
+	for (uint32_t c = bh_first_item(json, array); c != BH_JSON_NONE; c = bh_json_next(json, array, c)) {
 		if (bh_member_is(json, c, key, name))
 			return c;
 		g_ptr_array_add(known, bh_member_shown(json, c, key));
