@@ -338,7 +338,7 @@ def test_usage_errors_end_with_2_and_refusals_with_1(bellhop, site):
     assert run("webhook", "list", "--no-such-option").returncode == 2
     assert run("version").returncode == 0
     assert bellhop.run("webhook", "show", "whk_0000000000000", check=False).returncode == 1
-    assert bellhop.run("manager", "list", json_output=True)
+    assert bellhop.run("manager", "list", "--json", json_output=True)
 
 
 def test_every_command_has_help_with_an_example():
