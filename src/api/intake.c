@@ -7,8 +7,7 @@
 #include <strings.h>
 
 #define FIRST_ROOM (size_t)4096
-#define THROWN_AWAY_MAX (16 * 1024 * 1024) /* of a body that grew beyond its ceiling */
-#define DRAINED_MAX (256 * 1024) /* a body of this length is read before an early refusal is told */
+#define THROWN_AWAY_MAX (64 * 1024 * 1024) /* bytes of a body that nobody reads; beyond it the connection is cut */
 
 /* --- At the header ----------------------------------------------------------------------- */
 
@@ -83,8 +82,9 @@ bool bh_intake_begin(bh_call *call)
 
 void bh_intake_refuse(bh_call *call)
 {
-	/* MHD ends the connection after an answer that comes before the end of the request. */
-	if (told_length(call) <= DRAINED_MAX)
+	bool waits = bh_call_request_header(call, "Expect");
+
+	if (!waits && told_length(call) <= THROWN_AWAY_MAX)
 		call->phase = BH_CALL_REFUSED;
 }
 

@@ -1,7 +1,8 @@
 /*
  * The body of a request on its way in: kept up to the route's ceiling and within the memory of all connections
- * together (setting intake_memory). A request that is refused early has its small body thrown away, so that the client reads
- * the answer instead of a broken connection.
+ * together (setting intake_memory). The body of a request that is refused at its header is never kept. But it is let go
+ * by: MHD ends the connection after an early answer, and a client in the middle of sending would see it break instead of
+ * reading why. Only who asks first (Expect: 100-continue) is answered at once, and so is who announces more than 64 MiB.
  */
 #pragma once
 

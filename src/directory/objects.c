@@ -4,6 +4,7 @@
 
 #include <openssl/crypto.h>
 #include <openssl/sha.h>
+#include <stddef.h>
 #include <string.h>
 
 /* Names */
@@ -188,8 +189,9 @@ bh_webhook *bh_webhook_copy(const bh_webhook *w)
 {
 	bh_webhook *copy = bh_webhook_new();
 
-	*copy = *w;
-	copy->refs = 1;
+	/* All but the count, which others change meanwhile. */
+	memcpy((char *)copy + offsetof(bh_webhook, id), (const char *)w + offsetof(bh_webhook, id),
+	       sizeof *w - offsetof(bh_webhook, id));
 	copy->manager_id = g_strdup(w->manager_id);
 	copy->name = g_strdup(w->name);
 	copy->method = g_strdup(w->method);
