@@ -30,10 +30,10 @@ typedef enum bh_json_type {
 /* In an object, children come in pairs: name, value, name, value ... */
 typedef struct bh_json_node {
 	uint32_t start; /* first byte in the text */
-	uint32_t end;   /* one past the last */
+	uint32_t end; /* one past the last */
 	uint32_t after; /* index of the node after this one and all inside it */
-	uint8_t type;   /* bh_json_type */
-	bool escaped;   /* a string with at least one backslash */
+	uint8_t type; /* bh_json_type */
+	bool escaped; /* a string with at least one backslash */
 } bh_json_node;
 
 /* A parsed text. Reusable: parsing again keeps the memory. Node 0 is the whole value. */

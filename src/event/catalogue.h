@@ -13,12 +13,12 @@
 
 typedef struct bh_event_type {
 	char *name;
-	char *group;          /* "booking"; a webhook may select a whole group by its name; NULL: none */
-	char *description;    /* a sentence for people */
-	char **fields;        /* names in data, in order; NULL-terminated; empty: not told */
-	char **sensitive;     /* removed from data at the door; NULL-terminated */
-	char *example;        /* JSON of an example of data; NULL: none */
-	char *schema;         /* JSON Schema of data, for people and pages; NULL: none */
+	char *group; /* "booking"; a webhook may select a whole group by its name; NULL: none */
+	char *description; /* a sentence for people */
+	char **fields; /* names in data, in order; NULL-terminated; empty: not told */
+	char **sensitive; /* removed from data at the door; NULL-terminated */
+	char *example; /* JSON of an example of data; NULL: none */
+	char *schema; /* JSON Schema of data, for people and pages; NULL: none */
 	bool built_in;
 } bh_event_type;
 

@@ -81,7 +81,7 @@ static bool refuse_field(call *c, const bh_fault *fault, GError *trouble)
 	g_autoptr(GError) taken = trouble;
 
 	point_to(c, fault->pointer);
-	return refuse_at(c, fault->at, BH_REFUSED_FIELD, (bh_error_code)trouble->code, trouble->message);
+	return refuse_at(c, fault->at, BH_REFUSED_FIELD, (bh_error_code)taken->code, taken->message);
 }
 
 /* --- The call ------------------------------------------------------------------------------ */

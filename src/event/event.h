@@ -14,9 +14,9 @@
 #include <glib.h>
 #include <stdbool.h>
 
-#define BH_EVENT_BYTES_MAX (256 * 1024)        /* one event as text: over it BH_ERROR_LIMIT */
-#define BH_EVENTS_BYTES_MAX (8 * 1024 * 1024)  /* one call */
-#define BH_EVENTS_MAX 10000                    /* events of one call */
+#define BH_EVENT_BYTES_MAX (256 * 1024) /* one event as text: over it BH_ERROR_LIMIT */
+#define BH_EVENTS_BYTES_MAX (8 * 1024 * 1024) /* one call */
+#define BH_EVENTS_MAX 10000 /* events of one call */
 
 typedef struct bh_event {
 	int refs; /* atomic; through bh_event_ref and _unref only */
@@ -25,17 +25,17 @@ typedef struct bh_event {
 	bh_usec occurred_at; /* as given, else accepted_at */
 	bh_usec accepted_at;
 	char *property_id; /* from data.property_uid: text of the site's id; NULL: about none */
-	char *manager_id;  /* given explicitly in the event; NULL: the property leads to them */
-	char *actor;       /* who did it, as given; NULL: not told */
+	char *manager_id; /* given explicitly in the event; NULL: the property leads to them */
+	char *actor; /* who did it, as given; NULL: not told */
 	bool actor_is_manager; /* set by the watcher: of any role; decides how `jomres` writes manager_id */
-	bool jomres_form;  /* handed over in Jomres' form: see bh_event_news. Not stored */
-	char *caller_id;   /* the caller's `id` or Idempotency-Key; NULL: none */
+	bool jomres_form; /* handed over in Jomres' form: see bh_event_news. Not stored */
+	char *caller_id; /* the caller's `id` or Idempotency-Key; NULL: none */
 	char *traceparent; /* W3C trace context of the hand-off; NULL: none */
-	char *channel_id;  /* channel.channel_id as text; NULL: none */
-	bh_span data;      /* a JSON object, never empty; sensitive fields already removed */
-	bh_span details;   /* a JSON value, or size 0 */
-	bh_span channel;   /* a JSON object, or size 0 */
-	size_t bytes;      /* what this event occupies in memory, about */
+	char *channel_id; /* channel.channel_id as text; NULL: none */
+	bh_span data; /* a JSON object, never empty; sensitive fields already removed */
+	bh_span details; /* a JSON value, or size 0 */
+	bh_span channel; /* a JSON object, or size 0 */
+	size_t bytes; /* what this event occupies in memory, about */
 } bh_event;
 
 bh_event *bh_event_ref(bh_event *event);
@@ -47,7 +47,7 @@ bh_event *bh_event_restore(const bh_event *parts);
 
 /* How the text of a call is to be read. */
 typedef enum bh_events_form {
-	BH_EVENTS_JSON,   /* one object, or an array of them */
+	BH_EVENTS_JSON, /* one object, or an array of them */
 	BH_EVENTS_NDJSON, /* one object a line; blank lines are skipped */
 } bh_events_form;
 
@@ -56,8 +56,9 @@ typedef struct bh_intake {
 	const bh_catalogue *catalogue;
 	bool accept_unknown_types;
 	bh_usec now;
-	const char *idempotency_key; /* of the call; NULL: none. Event i (from 0) of an array or NDJSON gets "<key>#<i>" */
-	const char *traceparent;     /* NULL: none */
+	/* Of the call; NULL: none. Event i (from 0) of an array or NDJSON gets "<key>#<i>". */
+	const char *idempotency_key;
+	const char *traceparent; /* NULL: none */
 } bh_intake;
 
 /*
@@ -84,7 +85,7 @@ typedef struct bh_refusal {
  * text and mean the same. Unknown members are refused (FIELD), so that a typo is not silence.
  */
 bool bh_events_read(bh_span text, const bh_intake *intake, GPtrArray **ret_events, GArray **ret_places,
-                    bh_refusal *ret_refusal, GError **error);
+		    bh_refusal *ret_refusal, GError **error);
 
 /* SHA-256 over type, manager, data and details: does a repeat carry the same content? */
 #define BH_FINGERPRINT_SIZE 32
@@ -96,9 +97,17 @@ void bh_event_fingerprint(const bh_event *event, unsigned char ret[BH_FINGERPRIN
  * (member manager_id beside data).
  */
 typedef struct bh_directory_news {
-	enum { BH_NEWS_NONE, BH_NEWS_MANAGER_PUT, BH_NEWS_MANAGER_REMOVED, BH_NEWS_PROPERTY_CREATED, BH_NEWS_PROPERTY_REMOVED } kind;
-	char *manager_id;   /* MANAGER_*: the subject; PROPERTY_CREATED: its manager if the event names one (manager_id or actor), else NULL */
-	char **property_ids; /* MANAGER_PUT: those he now has (NULL-terminated; NULL: not told); PROPERTY_*: the one */
+	enum {
+		BH_NEWS_NONE,
+		BH_NEWS_MANAGER_PUT,
+		BH_NEWS_MANAGER_REMOVED,
+		BH_NEWS_PROPERTY_CREATED,
+		BH_NEWS_PROPERTY_REMOVED
+	} kind;
+	/* MANAGER_*: the subject. PROPERTY_CREATED: its manager if the event names one (manager_id or actor), else NULL. */
+	char *manager_id;
+	/* MANAGER_PUT: those he now has (NULL: not told). PROPERTY_*: the one. NULL-terminated. */
+	char **property_ids;
 } bh_directory_news;
 
 void bh_event_news(const bh_event *event, bh_directory_news *ret_news);
@@ -111,7 +120,8 @@ bool bh_shape_parse(const char *text, bh_shape *ret_shape);
 
 /*
  * The request's body, the same bytes at every attempt:
- *   standard  {"type":..,"timestamp":"<RFC 3339 of occurred_at>","id":"evt_..","data":<bytes>[,"details":<bytes>][,"channel":<bytes>]}
+ *   standard  {"type":..,"timestamp":"<RFC 3339 of occurred_at>","id":"evt_..","data":<bytes>[,"details":<bytes>]
+ *              [,"channel":<bytes>]}
  *   jomres    {"data":{<the bytes of data>,"task":"<type>"[,"manager_id":<owner>]}}
  * `owner` is the manager told of it (NULL: none). In `jomres`, manager_id is a JSON string if the actor is a
  * manager and the change did not come by a channel, or if the id is not a decimal integer; else a number. It is

@@ -23,13 +23,17 @@ bool bh_verdict_parse(const char *text, bh_verdict *ret);
 /* One plain sentence for a person: "The webhook does not select events of this type." */
 const char *bh_verdict_sentence(bh_verdict verdict);
 /* Does this verdict make a delivery? */
-static inline bool bh_verdict_delivers(bh_verdict v) { return v == BH_VERDICT_TRIGGERED || v == BH_VERDICT_HELD; }
+static inline bool bh_verdict_delivers(bh_verdict v)
+{
+	return v == BH_VERDICT_TRIGGERED || v == BH_VERDICT_HELD;
+}
 
 typedef enum bh_owners { BH_OWNERS_ALL, BH_OWNERS_FIRST } bh_owners;
 
 typedef struct bh_finding {
-	bh_id webhook;       /* 0 with NO_MANAGER */
-	const char *manager; /* the manager told of it (site webhooks: the property's first, or NULL); lives with the snapshot or the event */
+	bh_id webhook; /* 0 with NO_MANAGER */
+	/* Who is told of it (site webhooks: the property's first, or NULL); lives with the snapshot or the event. */
+	const char *manager;
 	bh_verdict verdict;
 } bh_finding;
 

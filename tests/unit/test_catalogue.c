@@ -109,6 +109,23 @@ static void an_example_has_the_fields_that_are_sent(void)
 	}
 }
 
+static void the_page_on_events_lists_every_type_with_its_fields(void)
+{
+	g_autofree char *path = g_build_filename(g_getenv("BH_SOURCE_ROOT"), "docs/events.md", NULL);
+	g_autofree char *page = NULL;
+	g_autoptr(bh_catalogue) catalogue = bh_catalogue_new();
+	g_autoptr(GPtrArray) types = bh_catalogue_list(catalogue);
+
+	g_assert_true(g_file_get_contents(path, &page, NULL, NULL));
+	for (guint i = 0; i < types->len; i++) {
+		const bh_event_type *type = g_ptr_array_index(types, i);
+		g_autofree char *fields = g_strjoinv(", ", type->fields);
+		g_autofree char *row =
+			g_strdup_printf("| %s | `%s` | %s | %s |", type->group, type->name, fields, type->description);
+		g_assert_nonnull(strstr(page, row));
+	}
+}
+
 /* --- The site's own types --------------------------------------------------------------- */
 
 static void a_type_of_the_site_is_added_replaced_and_removed(void)
@@ -316,6 +333,7 @@ int main(int argc, char **argv)
 	T(a_built_in_type_tells_its_fields_in_the_order_of_the_wire);
 	T(only_the_password_of_user_created_is_sensitive);
 	T(an_example_has_the_fields_that_are_sent);
+	T(the_page_on_events_lists_every_type_with_its_fields);
 	T(a_type_of_the_site_is_added_replaced_and_removed);
 	T(a_built_in_type_is_neither_replaced_nor_removed);
 	T(a_type_without_a_name_is_not_added);

@@ -420,7 +420,7 @@ static void wrong_json_is_refused_with_line_and_column(void)
 
 	for (size_t i = 0; i < G_N_ELEMENTS(rows); i++) {
 		g_auto(outcome) o = {0};
-		g_test_message("%s", rows[i].text);
+		g_test_message("row %zu", i);
 
 		g_assert_false(read_call(rows[i].text, &o));
 

@@ -89,7 +89,7 @@ static void a_text_that_is_not_strict_json_is_refused_with_its_place(void)
 		const refused *row = &REFUSED[i];
 		g_autoptr(GError) error = NULL;
 		g_autofree char *place = g_strdup_printf("line %u column %u", row->line, row->column);
-		g_test_message("row %zu: %s", i, row->text);
+		g_test_message("row %zu", i);
 
 		bool accepted =
 			bh_json_parse(json, (bh_span){row->text, row->size ? row->size : strlen(row->text)}, &error);
