@@ -52,6 +52,7 @@ size_t bh_redact(const bh_json *json, uint32_t object, char *const *names, char 
 	char *to = out;
 	uint32_t last_to_stay = BH_JSON_NONE;
 
+	g_assert(whole.at); /* it has its braces at least */
 	for (uint32_t c = bh_json_first(json, object); c != BH_JSON_NONE; c = bh_json_next(json, object, c))
 		if (!named(json, c, names))
 			last_to_stay = c;
