@@ -14,7 +14,7 @@
 
 #define IDLE_SECONDS 75u /* longer than the keep-alive of common proxies, so that they close first */
 /* Room for a header of BH_HEADER_MAX with its parsed rows and the answer's header; beyond it MHD answers 431 itself. */
-#define CONNECTION_MEMORY ((size_t)(32 * 1024))
+#define CONNECTION_MEMORY ((size_t)(24 * 1024))
 #define READ_STEP ((size_t)(8 * 1024))
 #define STOP_PATIENCE (10 * BH_SECOND) /* for clients that do not read their answer; commits are always waited for */
 
