@@ -292,7 +292,7 @@ def test_retry_network_errors_of_names_and_routes(install, make_receiver, tmp_pa
         "nx.example.com": ["NXDOMAIN", good],
         "servfail.example.com": ["SERVFAIL", "SERVFAIL", good],
         "silent.example.com": ["SILENT", good],
-        "unreachable.example.com": [["203.0.113.9"], good],
+        "unreachable.example.com": [["203.0.113.9"]],
     }
     with NameServer(table) as names:
         use_name_server(names, tmp_path)
@@ -300,13 +300,18 @@ def test_retry_network_errors_of_names_and_routes(install, make_receiver, tmp_pa
         site = small_world(install(settings={"allow": "198.51.100.0/24,203.0.113.0/24"}).start())
         webhooks = {name: site.webhook(f"http://{name}:8080/hook")["id"] for name in table}
         event = site.send()
+        deliveries = {name: site.get(f"/v1/deliveries?event_id={event}&webhook_id={id}").ok()["data"][0]["id"] for name, id in webhooks.items()}
+
+        wait_attempts(site, deliveries["unreachable.example.com"], 1)
+        subprocess.run(["ip", "addr", "add", "203.0.113.9/32", "dev", "lo"], check=True)
+        late = make_receiver(host="203.0.113.9", port=8080)
+
         wait_state(site, event, "delivered", within=60)
-        for name, webhook in webhooks.items():
-            delivery = site.get(f"/v1/deliveries?event_id={event}&webhook_id={webhook}").ok()["data"][0]
-            made = attempts_of(site, delivery["id"])
+        for name, delivery in deliveries.items():
+            made = attempts_of(site, delivery)
             assert made[0]["cause"] == ("connect" if name.startswith("unreachable") else "dns"), (name, made[0])
-            assert made[-1]["status"] == 200
-        assert len(receiver.requests) == len(table)
+            assert made[0]["sentence"] and made[-1]["status"] == 200
+        assert len(receiver.requests) == 3 and len(late.requests) == 1
 
 
 def test_an_exhausted_delivery_is_kept_and_can_be_asked_for_again(install, make_receiver):

@@ -30,8 +30,11 @@ def furnished(install, make_receiver):
 
 def schemathesis(bellhop, tmp_path: Path, key, *more):
     binary = Path(sys.executable).parent / "schemathesis"
+    # positive_data_acceptance takes every request that fits the schema for one that must succeed. But a cursor has to come
+    # from this list, a type must be known, a target pass the guard: 400 and 422 are what the contract promises then.
     command = [
-        str(binary), "run", str(CONTRACT), "--url", bellhop.url, "--checks", "all", "--max-examples", EXAMPLES, "--seed", "7",
+        str(binary), "run", str(CONTRACT), "--url", bellhop.url, "--checks", "all", "--exclude-checks", "positive_data_acceptance",
+        "--warnings", "off", "--max-examples", EXAMPLES, "--seed", "7",
         "--workers", "1", "--generation-database", "none", "--no-color", "--header", f"Authorization: Bearer {key}", *more,
     ]  # fmt: skip
     return subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, timeout=600)
