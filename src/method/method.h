@@ -17,7 +17,14 @@
 #include <stdbool.h>
 
 typedef enum bh_field_format {
-	BH_FIELD_URL, BH_FIELD_INPUT, BH_FIELD_PASSWORD, BH_FIELD_AREA, BH_FIELD_BOOLEAN, BH_FIELD_INTEGER, BH_FIELD_SELECT, BH_FIELD_HTML,
+	BH_FIELD_URL,
+	BH_FIELD_INPUT,
+	BH_FIELD_PASSWORD,
+	BH_FIELD_AREA,
+	BH_FIELD_BOOLEAN,
+	BH_FIELD_INTEGER,
+	BH_FIELD_SELECT,
+	BH_FIELD_HTML,
 } bh_field_format;
 const char *bh_field_format_name(bh_field_format f);
 
@@ -26,11 +33,11 @@ typedef struct bh_field {
 	bh_field_format format;
 	bool required;
 	char *default_json; /* NULL: none */
-	char **options;     /* SELECT: NULL-terminated; else NULL */
+	char **options; /* SELECT: NULL-terminated; else NULL */
 } bh_field;
 
 typedef struct bh_method {
-	char *name;  /* the file's, without .lua */
+	char *name; /* the file's, without .lua */
 	char *title;
 	char *notes; /* for the manager; NULL: none */
 	GPtrArray *fields; /* bh_field */
@@ -59,8 +66,8 @@ GPtrArray *bh_methods_list(const bh_methods *m); /* borrowed bh_method, sorted; 
  * left out, or given as the masked form that the API shows, keeps its old sealed value, and so does every other field
  * that is left out. A `null` removes a field. Texts: 4 KiB, area and html 64 KiB, no U+0000; blanks around a url go.
  */
-char *bh_settings_store(const bh_method *method, bh_span given, const char *stored, const bh_sealer *sealer, const bh_guard *guard,
-                        char **ret_pointer, GError **error);
+char *bh_settings_store(const bh_method *method, bh_span given, const char *stored, const bh_sealer *sealer,
+			const bh_guard *guard, char **ret_pointer, GError **error);
 
 /* The form that is shown: passwords become {"set":true} or {"set":false}. */
 char *bh_settings_masked(const bh_method *method, const char *stored);
@@ -71,9 +78,9 @@ char *bh_settings_url(const bh_method *method, const char *stored);
 /* --- Running -------------------------------------------------------------------------------- */
 
 typedef struct bh_script_limits {
-	size_t memory_max;        /* bytes one delivery may add: 16 MiB */
+	size_t memory_max; /* bytes one delivery may add: 16 MiB */
 	uint64_t instructions_max; /* 10 million a delivery */
-	unsigned calls_max;        /* remote calls a delivery: 8 */
+	unsigned calls_max; /* remote calls a delivery: 8 */
 } bh_script_limits;
 
 typedef struct bh_script_host bh_script_host;
@@ -94,9 +101,9 @@ typedef struct bh_script_event {
 typedef struct bh_script bh_script; /* one run of `deliver` */
 
 typedef enum bh_script_turn {
-	BH_SCRIPT_CALLS,    /* make *ret_call, then resume with its answer */
+	BH_SCRIPT_CALLS, /* make *ret_call, then resume with its answer */
 	BH_SCRIPT_RETURNED, /* see bh_script_verdict */
-	BH_SCRIPT_BROKE,    /* see bh_script_trouble: costs one attempt, and nobody else anything */
+	BH_SCRIPT_BROKE, /* see bh_script_trouble: costs one attempt, and nobody else anything */
 } bh_script_turn;
 
 /* What the script thinks of it all. */
@@ -104,10 +111,10 @@ typedef struct bh_script_judgement {
 	enum {
 		BH_JUDGED_BY_ANSWER, /* it returned an answer: the outcome table decides */
 		BH_JUDGED_DELIVERED, /* remote.delivered() */
-		BH_JUDGED_RETRY,     /* remote.retry(why, after) */
-		BH_JUDGED_FAILED,    /* remote.fail(why): final */
+		BH_JUDGED_RETRY, /* remote.retry(why, after) */
+		BH_JUDGED_FAILED, /* remote.fail(why): final */
 	} kind;
-	char *why;     /* one line, passwords hidden; NULL: nothing said */
+	char *why; /* one line, passwords hidden; NULL: nothing said */
 	bh_usec after; /* RETRY: not before; -1: by schedule */
 } bh_script_judgement;
 
@@ -115,7 +122,8 @@ typedef struct bh_script_judgement {
  * Begins a run. `settings` is the stored form, opened inside (and kept open for the next run). NULL with
  * BH_ERROR_NOT_FOUND (no such method) or _INVALID (settings do not open).
  */
-bh_script *bh_script_new(bh_script_host *h, const char *method, const char *settings, const bh_script_event *event, GError **error);
+bh_script *bh_script_new(bh_script_host *h, const char *method, const char *settings, const bh_script_event *event,
+			 GError **error);
 void bh_script_free(bh_script *s); /* at any point of its life */
 
 /*
@@ -124,4 +132,4 @@ void bh_script_free(bh_script *s); /* at any point of its life */
  */
 bh_script_turn bh_script_resume(bh_script *s, const bh_answer *answer, bh_request *ret_call);
 const bh_script_judgement *bh_script_judged(const bh_script *s); /* after RETURNED */
-const char *bh_script_trouble(const bh_script *s);               /* after BROKE: "basic.lua:12: ...", passwords hidden */
+const char *bh_script_trouble(const bh_script *s); /* after BROKE: "basic.lua:12: ...", passwords hidden */

@@ -5,7 +5,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#define HOOK_STEPS 100 /* instructions between two looks at the meter */
+#define HOOK_STEPS 500 /* instructions between two looks at the meter */
 #define BYTES_PER_STEP 32 /* an instruction and copying this much take about the same time */
 #define BLOCKS_IN_MEMORY 4 /* one block may be this part of the memory: it bounds what one instruction can cost */
 #define CATCH_STEPS 30 /* what catching an error takes */
@@ -41,7 +41,9 @@ static void *shrink(void *block, size_t old_size, size_t new_size)
 {
 	explicit_bzero((char *)block + new_size, old_size - new_size);
 	void *smaller = realloc(block, new_size);
-	return smaller ? smaller : block;
+	if (!smaller)
+		return block;
+	return smaller;
 }
 
 /* A lua_Alloc. With no block, `old_size` is a kind of object and not a size. */

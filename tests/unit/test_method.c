@@ -600,13 +600,28 @@ static void a_script_that_never_ends_is_ended(rig *r, gconstpointer unused)
 		"local s = ('x'):rep(1000000) while true do local t = s .. s end",
 		"local s = ('x'):rep(1000000) while true do local t = s:upper() end",
 		"local s = ('x'):rep(1000000) while true do s:byte(#s) s:find('y', 1, true) end",
-		"local t = {} for i = 1, 100000 do t[i] = i end while true do table.insert(t, 1, 0) table.remove(t, 1) "
-		"end",
+		"local t = {} for i = 1, 100000 do t[i] = i end while true do table.insert(t, 1, 0) end",
 		"local t = {} for i = 1, 10000 do t[i] = '' end while true do table.concat(t) end",
 	};
 
 	for (size_t i = 0; i < G_N_ELEMENTS(codes); i++)
 		assert_code_breaks(r, codes[i], ENDED);
+}
+
+static void the_meter_is_of_the_delivery_and_not_of_a_turn(rig *r, gconstpointer unused)
+{
+	bh_request call;
+	write_deliver(r, "slow", "", "while true do for i = 1, 400000 do end remote.get('https://a.example/') end");
+	bh_script *s = begin(r, "slow", SETTINGS);
+	bh_script_turn turn = bh_script_resume(s, NULL, &call);
+	int turns = 1;
+	for (; turn == BH_SCRIPT_CALLS; turns++)
+		turn = answer_with(s, 200, "", "", &call);
+	g_assert_cmpint(turn, ==, BH_SCRIPT_BROKE);
+	g_assert_cmpint(turns, <, 8);
+	g_assert_cmpstr(bh_script_trouble(s), ==,
+			"slow.lua:5: the script used up its instructions; does it loop for ever?");
+	bh_script_free(s);
 }
 
 static void an_empty_text_can_be_repeated_for_ever(rig *r, gconstpointer unused)
@@ -897,6 +912,7 @@ int main(int argc, char **argv)
 	ADD(passwords_are_not_in_what_a_script_says);
 	ADD(a_run_that_cannot_begin_says_why);
 	ADD(a_script_that_never_ends_is_ended);
+	ADD(the_meter_is_of_the_delivery_and_not_of_a_turn);
 	ADD(an_empty_text_can_be_repeated_for_ever);
 	ADD(slow_instructions_are_ended_by_the_clock);
 	ADD(a_script_that_needs_too_much_memory_is_ended);

@@ -347,6 +347,7 @@ static void a_field_that_became_another_format_shows_nothing_sealed(place *p, gc
 		   "},\n"
 		   "  deliver = function() end }");
 	g_autoptr(GPtrArray) broken = reload(p);
+	g_assert_cmpuint(broken->len, ==, 0);
 	g_autoptr(GError) error = NULL;
 
 	g_autofree char *shown = bh_settings_masked(bh_methods_find(p->methods, "all"), stored);
