@@ -37,7 +37,8 @@ def schemathesis(bellhop, tmp_path: Path, key, *more):
         "--warnings", "off", "--max-examples", EXAMPLES, "--seed", "7",
         "--workers", "1", "--generation-database", "none", "--no-color", "--header", f"Authorization: Bearer {key}", *more,
     ]  # fmt: skip
-    return subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, timeout=600)
+    env = {**os.environ, "SCHEMATHESIS_HOOKS": "schemathesis_hooks", "PYTHONPATH": str(Path(__file__).parent / "harness")}
+    return subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, timeout=600, env=env)
 
 
 def test_every_answer_is_one_that_the_contract_describes(furnished, tmp_path):
