@@ -18,27 +18,42 @@ bool bh_redact_needed(const bh_json *json, uint32_t object, char *const *names)
 	return false;
 }
 
-/* Copies what lies before `until` and was not copied yet, then goes on at `next`. */
-static void copy_until(const char **at, const char *until, const char *next, char **to)
-{
-	size_t size = (size_t)(until - *at);
+/* The text while it is copied; places are counted from its start. */
+typedef struct copying {
+	const char *text;
+	size_t at; /* not copied yet from here on */
+	char *to;
+} copying;
 
-	memcpy(*to, *at, size);
-	*to += size;
-	*at = next;
+static void keep_until(copying *c, size_t until)
+{
+	memcpy(c->to, c->text + c->at, until - c->at);
+	c->to += until - c->at;
+	c->at = until;
 }
 
-static const char *end_of(bh_span text)
+static void drop(copying *c, size_t from, size_t until)
 {
-	return text.at + text.size;
+	keep_until(c, from);
+	c->at = until;
 }
 
-/* The comma between two members: only white space is there beside it. */
-static const char *comma_after(const char *at)
+/* Drops the comma between two members, the first of which ends at `from`: only white space is there beside it. */
+static void drop_comma(copying *c, size_t from)
 {
-	while (*at != ',')
-		at++;
-	return at;
+	while (c->text[from] != ',')
+		from++;
+	drop(c, from, from + 1);
+}
+
+static uint32_t last_to_stay(const bh_json *json, uint32_t object, char *const *names)
+{
+	uint32_t last = BH_JSON_NONE;
+
+	for (uint32_t c = bh_json_first(json, object); c != BH_JSON_NONE; c = bh_json_next(json, object, c))
+		if (!named(json, c, names))
+			last = c;
+	return last;
 }
 
 /*
@@ -48,27 +63,24 @@ static const char *comma_after(const char *at)
 size_t bh_redact(const bh_json *json, uint32_t object, char *const *names, char *out)
 {
 	bh_span whole = bh_json_text(json, object);
-	const char *at = whole.at, *before = NULL; /* the end of the member before */
-	char *to = out;
-	uint32_t last_to_stay = BH_JSON_NONE;
-
-	g_assert(whole.at); /* it has its braces at least */
-	for (uint32_t c = bh_json_first(json, object); c != BH_JSON_NONE; c = bh_json_next(json, object, c))
-		if (!named(json, c, names))
-			last_to_stay = c;
+	copying copy = {.text = whole.at, .to = out};
+	uint32_t last = last_to_stay(json, object, names);
+	size_t before = 0; /* the end of the member before; 0: there is none */
 
 	for (uint32_t c = bh_json_first(json, object); c != BH_JSON_NONE; c = bh_json_next(json, object, c)) {
-		bh_span name = bh_json_text(json, c), value = bh_json_text(json, c + 1);
+		bh_span value = bh_json_text(json, c + 1);
+		size_t start = (size_t)(bh_json_text(json, c).at - whole.at);
+		size_t end = (size_t)(value.at - whole.at) + value.size;
 		if (named(json, c, names)) {
-			bool stays_later = last_to_stay != BH_JSON_NONE && c < last_to_stay;
-			if (before && !stays_later)
-				copy_until(&at, comma_after(before), comma_after(before) + 1, &to);
-			copy_until(&at, name.at, end_of(value), &to);
-			if (stays_later)
-				copy_until(&at, comma_after(end_of(value)), comma_after(end_of(value)) + 1, &to);
+			bool some_stays_later = last != BH_JSON_NONE && c < last;
+			if (before && !some_stays_later)
+				drop_comma(&copy, before);
+			drop(&copy, start, end);
+			if (some_stays_later)
+				drop_comma(&copy, end);
 		}
-		before = end_of(value);
+		before = end;
 	}
-	copy_until(&at, end_of(whole), end_of(whole), &to);
-	return (size_t)(to - out);
+	keep_until(&copy, whole.size);
+	return (size_t)(copy.to - out);
 }
