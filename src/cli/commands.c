@@ -32,7 +32,7 @@ static const bh_option WAITING[] = {
 };
 
 static const bh_option LISTING[] = {
-	{"limit", "N", "How many lines at most (100)"},
+	{"limit", "N", "How many lines at most (100); with --json every hundred is a document of its own"},
 	{"cursor", "CURSOR", "Go on where a page ended: `next` of its --json"},
 	{NULL},
 };

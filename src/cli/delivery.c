@@ -11,9 +11,9 @@ static const bh_view_row DELIVERIES[] = {
 	{"WEBHOOK", "webhook_id"},
 	{"STATE", "state", BH_VIEW_STATE},
 	{"TRIED", "attempts", BH_VIEW_NUMBER},
-	{"MADE", "created_at", BH_VIEW_TIME},
+	{"MADE", "created_at", BH_VIEW_TIME, .optional = true},
 	{"NEXT", "due_at", BH_VIEW_TIME},
-	{"WHY", "reason", .shrinks = true},
+	{"WHY", "reason", .shrinks = true, .optional = true},
 	{NULL},
 };
 

@@ -9,9 +9,9 @@ static const bh_view_row EVENTS[] = {
 	{"TYPE", "type", .shrinks = true},
 	{"PROPERTY", "property_id", .shrinks = true},
 	{"MANAGER", "manager_id", .shrinks = true},
-	{"ACTOR", "actor", .shrinks = true},
+	{"ACTOR", "actor", .shrinks = true, .optional = true},
 	{"ACCEPTED", "accepted_at", BH_VIEW_TIME},
-	{"CALLER'S ID", "caller_id", .shrinks = true},
+	{"CALLER'S ID", "caller_id", .shrinks = true, .optional = true},
 	{NULL},
 };
 
@@ -144,7 +144,7 @@ static bool has_verdict(const bh_json *json, const char *verdict)
 static bool append_verdicts(bh_call *call, const bh_json *json, GString *out, GError **error)
 {
 	static const bh_column columns[] = {
-		{"WEBHOOK"}, {"NAME", .shrinks = true}, {"MANAGER", .shrinks = true}, {"VERDICT"},
+		{"WEBHOOK"}, {"NAME", .shrinks = true}, {"MANAGER", .shrinks = true, .optional = true}, {"VERDICT"},
 		{"STATE"},   {"WHY", .wraps = true}};
 	g_autoptr(bh_table) table = bh_table_new(columns, G_N_ELEMENTS(columns));
 	guint count = 0;

@@ -148,7 +148,10 @@ void bh_heard_line(const bh_heard *heard, bh_screen screen, GString *out)
 	}
 	append_word(line, screen, heard->answered < 300 ? BH_PLAIN : BH_WARN, answer);
 	g_string_append_printf(out, "%s\n", line->str);
-	if (!bh_heard_verified(heard))
+	if (heard->body_cut)
+		g_string_append(out,
+				"              The body is larger than what is kept of it, so it cannot be checked.\n");
+	else if (!bh_heard_verified(heard))
 		g_string_append_printf(out, "              %s\n", bh_verification_sentence(heard->verification));
 }
 

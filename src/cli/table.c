@@ -109,8 +109,31 @@ static int next_to_shrink(const bh_table *table, const int *widths)
 	return widest;
 }
 
+/* Takes columns away that are nice to have, until `over` columns of the screen are won. */
+static void leave_out(const bh_table *table, int *widths, int over)
+{
+	for (guint i = table->count; over > 0 && i-- > 0;) {
+		if (!table->columns[i].optional || !widths[i])
+			continue;
+		over -= widths[i] + GAP;
+		widths[i] = 0;
+	}
+}
+
+static int narrowest(const bh_table *table, const int *widths)
+{
+	int sum = 0;
+	for (guint i = 0; i < table->count; i++) {
+		int least = table->columns[i].shrinks ? SHRUNK_MIN : table->columns[i].wraps ? WRAPPED_MIN : widths[i];
+		if (widths[i])
+			sum += MIN(widths[i], least) + (sum ? GAP : 0);
+	}
+	return sum;
+}
+
 static void fit(const bh_table *table, int *widths, int room)
 {
+	leave_out(table, widths, narrowest(table, widths) - room);
 	int *last = &widths[table->count - 1];
 	int over = total(table, widths) - room;
 	if (over > 0 && table->columns[table->count - 1].wraps) {
@@ -153,7 +176,8 @@ static void print_row(const bh_table *table, const int *widths, const cell *row,
 	guint last = table->count - 1;
 	int before_last = indent + total(table, widths) - widths[last];
 	bool wraps = table->columns[last].wraps;
-	g_autoptr(GPtrArray) lines = bh_text_wrap(row[last].text, wraps ? MAX(1, widths[last]) : G_MAXINT);
+	const char *last_text = widths[last] ? row[last].text : "";
+	g_autoptr(GPtrArray) lines = bh_text_wrap(last_text, wraps ? MAX(1, widths[last]) : G_MAXINT);
 
 	pad(out, indent);
 	for (guint i = 0; i < last; i++) {

@@ -28,6 +28,7 @@ typedef struct bh_column {
 	const char *title; /* NULL in every column: no line of titles */
 	bool right; /* numbers */
 	bool shrinks;
+	bool optional; /* left out where the screen is too narrow for all, the last such column first */
 	bool wraps; /* of the last column only */
 } bh_column;
 

@@ -79,6 +79,31 @@ static void print_json(bh_verification verification, const char *hint)
 	bh_printf("\n");
 }
 
+static bool check_usage(const bh_args *args, const GPtrArray *secrets, GError **error)
+{
+	guint from_input = g_strv_contains(bh_args_all(args, "secret"), "-");
+	from_input += g_strcmp0(bh_args_one(args, "headers"), "-") == 0;
+	from_input += g_strcmp0(bh_args_operand(args, 0), "-") == 0;
+	if (secrets->len == 0)
+		bh_usage_error(error, "the secret is missing: --secret whsec_..., or --secret @FILE");
+	else if (from_input > 1)
+		bh_usage_error(error, "only one of secret, headers and body can come from standard input");
+	else
+		return true;
+	return false;
+}
+
+static bh_exit judge(const bh_call *call, const bh_proof *proof, const GPtrArray *secrets, int64_t tolerance)
+{
+	bh_verification found = bh_proof_check(proof, secrets, call->view.now / BH_SECOND, tolerance);
+	g_autofree char *hint = bh_proof_hint(proof, secrets, found);
+	if (call->json)
+		print_json(found, hint);
+	else
+		print_for_people(call, found, hint);
+	return found == BH_VERIFIED ? BH_EXIT_DONE : BH_EXIT_FAILED;
+}
+
 bh_exit bh_run_verify(bh_call *call, GError **error)
 {
 	gint64 tolerance = 300;
@@ -88,26 +113,7 @@ bh_exit bh_run_verify(bh_call *call, GError **error)
 	g_autoptr(GPtrArray) secrets = bh_input_secrets(call->args, error);
 	if (!secrets || !bh_args_int(call->args, "tolerance", -1, G_MAXINT, &tolerance, error))
 		return BH_EXIT_USAGE;
-	if (secrets->len == 0) {
-		bh_usage_error(error, "the secret is missing: --secret whsec_..., or --secret @FILE");
-		return BH_EXIT_USAGE;
-	}
-	if (g_strv_contains(bh_args_all(call->args, "secret"), "-") &&
-	    g_strcmp0(bh_args_operand(call->args, 0), "-") == 0) {
-		bh_usage_error(error,
-			       "only one of secret and body can come from standard input; give the secret as @FILE");
-		return BH_EXIT_USAGE;
-	}
-	if (!read_proof(call->args, &proof, &headers, &body, error))
+	if (!check_usage(call->args, secrets, error) || !read_proof(call->args, &proof, &headers, &body, error))
 		return BH_EXIT_FAILED;
-	if (bh_args_has(call->args, "no-time-check"))
-		tolerance = -1;
-
-	bh_verification verification = bh_proof_check(&proof, secrets, call->view.now / BH_SECOND, tolerance);
-	g_autofree char *hint = bh_proof_hint(&proof, secrets, verification);
-	if (call->json)
-		print_json(verification, hint);
-	else
-		print_for_people(call, verification, hint);
-	return verification == BH_VERIFIED ? BH_EXIT_DONE : BH_EXIT_FAILED;
+	return judge(call, &proof, secrets, bh_args_has(call->args, "no-time-check") ? -1 : tolerance);
 }

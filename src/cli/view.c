@@ -197,7 +197,11 @@ bh_table *bh_view_table(const bh_view_row *rows)
 	g_autoptr(GArray) columns = g_array_new(FALSE, FALSE, sizeof(bh_column));
 	for (const bh_view_row *row = rows; row->title; row++) {
 		bool right = row->form == BH_VIEW_NUMBER || row->form == BH_VIEW_SPAN;
-		bh_column column = {.title = row->title, .right = right, .shrinks = row->shrinks, .wraps = row->wraps};
+		bh_column column = {.title = row->title,
+				    .right = right,
+				    .shrinks = row->shrinks,
+				    .optional = row->optional,
+				    .wraps = row->wraps};
 		g_array_append_val(columns, column);
 	}
 	return bh_table_new((const bh_column *)(void *)columns->data, columns->len);

@@ -28,8 +28,8 @@ typedef struct bh_view_row {
 	const char *member;
 	bh_view_form form;
 	const char *absent; /* shown when it is missing or null; NULL: nothing, and `show` leaves the line out */
-	bool shrinks; /* in a list */
-	bool wraps; /* of the last one, in a list */
+	bool shrinks, optional; /* in a list; see bh_column */
+	bool wraps; /* in a list, of the last one */
 } bh_view_row;
 
 typedef struct bh_view {

@@ -282,7 +282,7 @@ static void remark_more(const bh_watch *watch)
 void bh_watch_print(const bh_watch *watch)
 {
 	const bh_column columns[] = {{watch->many_events ? "EVENT" : "WEBHOOK"},
-				     {"NAME", .shrinks = true},
+				     {"NAME", .shrinks = true, .optional = true},
 				     {"STATE"},
 				     {"STATUS", .right = true},
 				     {"TIME", .right = true},

@@ -572,6 +572,7 @@ static void what_is_no_problem_document_is_shown_shortened_and_harmless(void)
 	const char *const others[] = {"", "[]", "3", "{}", "{\"code\":null}", "{\"code\":7}"};
 	for (size_t i = 0; i < G_N_ELEMENTS(others); i++) {
 		g_autofree char *other = problem(404, others[i], NULL, &code);
+		g_assert_true(g_str_has_prefix(other, "cannot add a webhook: "));
 		g_assert_cmpint(code, ==, BH_ERROR_NOT_FOUND);
 	}
 }

@@ -185,6 +185,40 @@ static void a_table_fits_the_screen_and_keeps_ids_whole(void)
 	g_assert_nonnull(strstr(out->str, "was"));
 }
 
+static void what_is_nice_to_have_goes_first(void)
+{
+	static const bh_column columns[] = {{"ID"}, {"MADE", .optional = true}, {"WHY", .optional = true}, {"STATE"}};
+	const char *const cells[] = {"whk_04f2k8m1q7zr0", "3 min ago", "a reason of some length", "pending"};
+	const struct {
+		int width;
+		bool made, why;
+	} rows[] = {{100, true, true}, {62, true, true},   {61, true, false},
+		    {37, true, false}, {36, false, false}, {5, false, false}};
+	for (size_t i = 0; i < G_N_ELEMENTS(rows); i++) {
+		g_autoptr(bh_table) table = bh_table_new(columns, 4);
+		g_autoptr(GString) out = g_string_new(NULL);
+		for (size_t c = 0; c < G_N_ELEMENTS(cells); c++)
+			bh_table_add(table, BH_PLAIN, cells[c]);
+		bh_table_print(table, (bh_screen){.width = rows[i].width}, 0, out);
+		g_test_message("%d", rows[i].width);
+		g_assert_true((strstr(out->str, "3 min ago") != NULL) == rows[i].made);
+		g_assert_true((strstr(out->str, "a reason of some length") != NULL) == rows[i].why);
+		g_assert_nonnull(strstr(out->str, "pending"));
+	}
+}
+
+static void a_column_with_nothing_in_it_is_left_out(void)
+{
+	static const bh_column columns[] = {{"ID"}, {"NAME"}, {"WHY", .wraps = true}};
+	g_autoptr(bh_table) table = bh_table_new(columns, 3);
+	g_autoptr(GString) out = g_string_new(NULL);
+	const char *const cells[] = {"a", "", "", "b", NULL, ""};
+	for (size_t i = 0; i < G_N_ELEMENTS(cells); i++)
+		bh_table_add(table, BH_PLAIN, cells[i]);
+	bh_table_print(table, WIDE, 0, out);
+	g_assert_cmpstr(out->str, ==, "ID\na\nb\n");
+}
+
 static void colours_only_where_the_screen_has_them(void)
 {
 	static const bh_column columns[] = {{"STATE"}, {"N"}};
@@ -308,6 +342,8 @@ int main(int argc, char **argv)
 	g_test_add_func("/cli/view/columns are aligned", columns_are_aligned);
 	g_test_add_func("/cli/view/a table fits the screen and keeps ids whole",
 			a_table_fits_the_screen_and_keeps_ids_whole);
+	g_test_add_func("/cli/view/what is nice to have goes first", what_is_nice_to_have_goes_first);
+	g_test_add_func("/cli/view/a column with nothing in it is left out", a_column_with_nothing_in_it_is_left_out);
 	g_test_add_func("/cli/view/colours only where the screen has them", colours_only_where_the_screen_has_them);
 	g_test_add_func("/cli/view/what is no terminal has no colours", what_is_no_terminal_has_no_colours);
 	g_test_add_func("/cli/view/one object is shown line by line", one_object_is_shown_line_by_line);
