@@ -220,7 +220,7 @@ def verdicts(engine, event):
 
 
 def hints(engine, scene):
-    shown = shlex.quote(os.path.relpath(engine.data, ROOT))
+    shown = shlex.quote(str(engine.data.relative_to(ROOT) if engine.data.is_relative_to(ROOT) else engine.data))
     option = "" if shown == "var" else f" --data-dir {shown}"
     say(f"The API is at {engine.url}, its key in {shown}/site.key, the log in {shown}/bellhop.log. Try next:")
     say()
@@ -273,7 +273,8 @@ def main():
     def leave(*_):
         raise KeyboardInterrupt
 
-    signal.signal(signal.SIGTERM, leave)
+    for sign in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+        signal.signal(sign, leave)
     started = []
     try:
         engine, scene = start(given, started)
@@ -291,7 +292,8 @@ def main():
         say("\nStopping ...")
         return 0 if not given.once else 1
     finally:
-        signal.signal(signal.SIGINT, signal.SIG_IGN)
+        for sign in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+            signal.signal(sign, signal.SIG_IGN)  # what stops must be left to stop
         for one in reversed(started):
             one.stop()
 
