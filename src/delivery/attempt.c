@@ -23,6 +23,7 @@ typedef struct bh_step {
 
 struct bh_attempt {
 	bh_loop *loop;
+	GList link; /* in loop->attempts */
 	bh_item *item;
 	const bh_step *step;
 	bh_webhook *webhook; /* a reference: as it was when the attempt began */
@@ -30,6 +31,7 @@ struct bh_attempt {
 	char event_id[BH_ID_TEXT_SIZE];
 	GBytes *body;
 	bh_script *script;
+	bh_transfer *transfer; /* under way; NULL: none */
 	bh_request call; /* what the script asked for; its strings are the script's */
 	const bh_answer *answer; /* of the last call, inside its report only */
 	const char *trouble;     /* the script broke */
@@ -57,6 +59,7 @@ static void go(bh_attempt *a, const bh_step *step)
 
 static void attempt_free(bh_attempt *a)
 {
+	g_queue_unlink(&a->loop->attempts, &a->link);
 	g_clear_pointer(&a->webhook, bh_webhook_unref);
 	g_clear_pointer(&a->event, bh_event_unref);
 	g_clear_pointer(&a->body, g_bytes_unref);
@@ -209,6 +212,7 @@ static void answered(bh_transfer *transfer, bh_answer *answer, void *user)
 	(void)transfer;
 	bh_attempt *a = user;
 	BH_FAULT("attempt.answered");
+	a->transfer = NULL;
 	a->answer = answer;
 	go(a, &RUN);
 }
@@ -237,7 +241,7 @@ static const bh_step *transfer(bh_attempt *a)
 
 	a->answer = NULL; /* the last one ends with its report */
 	BH_FAULT("attempt.before-send");
-	bh_transport_start(a->loop->transport, &a->call, a->loop->now, answered, a);
+	a->transfer = bh_transport_start(a->loop->transport, &a->call, a->loop->now, answered, a);
 	return WAIT;
 }
 
@@ -305,5 +309,19 @@ void bh_attempt_begin(bh_loop *loop, bh_item *item)
 	a->item = item;
 	a->started = loop->now.mono;
 	a->started_wall = loop->wall;
+	a->link.data = a;
+	g_queue_push_tail_link(&loop->attempts, &a->link);
 	go(a, &PREPARE);
+}
+
+void bh_attempts_abandon(bh_loop *loop)
+{
+	while (loop->attempts.head) {
+		bh_attempt *a = loop->attempts.head->data;
+		if (a->transfer)
+			bh_transport_abort(loop->transport, a->transfer);
+		if (a->paper)
+			a->paper->slot = SIZE_MAX; /* stays noted: the next start must know */
+		attempt_free(a);
+	}
 }

@@ -5,3 +5,6 @@
 
 /* Takes an item that the scheduler just put in hand; it is given back through the loop's papers. */
 void bh_attempt_begin(bh_loop *loop, bh_item *item);
+
+/* At the end of a loop that could not wait any longer: forgets the attempts under way, whose deliveries stay pending in the store. */
+void bh_attempts_abandon(bh_loop *loop);

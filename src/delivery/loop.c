@@ -26,6 +26,13 @@
 #define REFILL_AGAIN_AFTER BH_SECOND
 /* A wake-up is a hint; this look at the store is the guarantee. */
 #define LOOK_EVERY BH_MINUTE
+/* A record does not wake a loop, so one that only waits for its last records looks this often. */
+#define STOPPING_TURN (5 * BH_MILLISECOND)
+/*
+ * Longer than any single request may take. A store that does not take the last records by then, or a script with many
+ * slow calls, is left: what is unrecorded is still pending in the store, and the next start sends it again.
+ */
+#define STOP_PATIENCE (40 * BH_SECOND)
 
 /* --- The inbox, from any thread ----------------------------------------------------------------- */
 
@@ -122,6 +129,7 @@ static void hear_one(bh_loop *loop, bh_message *message)
 		return;
 	case BH_MESSAGE_STOP:
 		loop->stopping = true;
+		loop->stop_until = bh_mono_add(loop->now.mono, STOP_PATIENCE);
 		g_free(message);
 		return;
 	}
@@ -258,7 +266,8 @@ static bh_usec time_to_sleep(bh_loop *loop, bh_usec scheduler_wait)
 	bh_usec wait = sooner(scheduler_wait, bh_transport_next(loop->transport, loop->now));
 	if (!g_queue_is_empty(&loop->postponed))
 		wait = sooner(wait, MAX(0, bh_mono_since(loop->postponed_until, loop->now.mono)));
-	return sooner(wait, MAX(0, bh_mono_since(loop->look_at, loop->now.mono)));
+	wait = sooner(wait, MAX(0, bh_mono_since(loop->look_at, loop->now.mono)));
+	return loop->stopping ? MIN(wait, STOPPING_TURN) : wait;
 }
 
 /* Not asleep while a message is there: who posts it then need not wake us. */
@@ -293,9 +302,18 @@ static void transfer(bh_loop *loop, const struct epoll_event *events, int count)
 	bh_transport_turn(loop->transport, loop->now);
 }
 
-static bool is_done(const bh_loop *loop)
+static bool is_done(bh_loop *loop)
 {
-	return loop->stopping && bh_scheduler_look(loop->scheduler).in_flight == 0 && loop->papers_out == 0;
+	if (!loop->stopping)
+		return false;
+	size_t in_flight = bh_scheduler_look(loop->scheduler).in_flight;
+	if (in_flight == 0 && loop->papers_out == 0)
+		return true;
+	if (!bh_mono_reached(loop->now.mono, loop->stop_until))
+		return false;
+	bh_log(BH_WARNING, "delivery", "stopped before everything was recorded; it is sent again at the next start",
+	       BH_INT("in_flight", (int64_t)in_flight), BH_INT("unrecorded", (int64_t)loop->papers_out));
+	return true;
 }
 
 static void *loop_main(void *data)
@@ -323,6 +341,8 @@ static void *loop_main(void *data)
 		bh_loop_resubmit_due(loop);
 		look_slowly(loop);
 	}
+	bh_attempts_abandon(loop);
+	bh_loop_abandon_postponed(loop);
 	g_clear_pointer(&loop->snapshot, bh_snapshot_unref);
 	g_clear_pointer(&loop->reader, bh_reader_free);
 	return NULL;

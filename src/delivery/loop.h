@@ -120,6 +120,8 @@ struct bh_loop {
 	size_t papers_out;     /* with the journal, or postponed */
 	bh_mono look_at;       /* the next slow look */
 	bool stopping;
+	bh_mono stop_until;
+	GQueue attempts;       /* bh_attempt, under way */
 
 	bh_flight *flight;
 	GArray *free_slots; /* of size_t */

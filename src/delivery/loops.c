@@ -70,6 +70,7 @@ static bool loop_init(bh_loop *loop, int number, const bh_loops_rooms *rooms, co
 	loop->inbox_end = &loop->inbox;
 	pthread_mutex_init(&loop->lock, NULL);
 	g_queue_init(&loop->postponed);
+	g_queue_init(&loop->attempts);
 	if (!open_fds(loop, error))
 		return false;
 

@@ -62,6 +62,15 @@ void bh_loop_resubmit_due(bh_loop *loop)
 		hand_in(loop, paper);
 }
 
+void bh_loop_abandon_postponed(bh_loop *loop)
+{
+	bh_paper *paper;
+	while ((paper = g_queue_pop_head(&loop->postponed))) {
+		paper->slot = SIZE_MAX; /* stays noted in the flight record: the next start must know */
+		bh_paper_free(paper);
+	}
+}
+
 /* --- Back from the journal ---------------------------------------------------------------------- */
 
 static void record_back(bh_loop *loop, bh_paper *paper)

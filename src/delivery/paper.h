@@ -5,3 +5,5 @@
 
 void bh_loop_paper_back(bh_loop *loop, bh_paper *paper);
 void bh_loop_resubmit_due(bh_loop *loop);
+/* At the end of a loop that could not wait any longer. */
+void bh_loop_abandon_postponed(bh_loop *loop);
