@@ -1,0 +1,421 @@
+/* The delivery room whole: real store, journal, loops, methods and sockets; the receiver plays a script. */
+#include "base/error.h"
+#include "base/steady.h"
+#include "delivery/delivery.h"
+#include "delivery/flight.h"
+#include "receiver.h"
+#include "transport/signature.h"
+
+#include <curl/curl.h>
+#include <glib/gstdio.h>
+
+#define MANAGER "7"
+#define WEBHOOK 70
+
+typedef struct house {
+	char *folder;
+	bh_settings *settings;
+	bh_sealer *sealer;
+	bh_store *store;
+	bh_directory *directory;
+	bh_guard *guard;
+	bh_methods *methods;
+	bh_loops *loops;
+	bh_journal *journal;
+	bh_reader *reader;
+	receiver *receiver;
+} house;
+
+static bool write_all(house *h, bh_write **writes, size_t count, GError **error)
+{
+	bh_entry entry = {.writes = writes, .count = count};
+	return bh_journal_submit_and_wait(h->journal, &entry, error);
+}
+
+static void change(house *h, const bh_change *change)
+{
+	g_autoptr(GError) error = NULL;
+	bh_write w = {.kind = BH_WRITE_CHANGE, .change = change, .audit_who = "test", .audit_from = "", .at = bh_clock_wall()};
+	bh_write *writes[] = {&w};
+	g_assert_true(write_all(h, writes, 1, &error));
+	g_assert_no_error(error);
+}
+
+static void open_engine(house *h)
+{
+	g_autoptr(GError) error = NULL;
+	g_autofree char *url = g_strdup_printf("sqlite:%s/bellhop.db", h->folder);
+	h->store = bh_store_open(url, h->sealer, &error);
+	g_assert_no_error(error);
+	h->directory = bh_directory_new(bh_store_load_directory(h->store, &error));
+	bh_loops_rooms rooms = {.store = h->store, .directory = h->directory, .sealer = h->sealer, .data_dir = h->folder};
+	h->loops = bh_loops_new(&rooms, h->settings, h->guard, h->methods, &error);
+	g_assert_no_error(error);
+	bh_journal_listener listener = bh_loops_listener(h->loops);
+	h->journal = bh_journal_open(h->store, h->directory, &listener, 1000, &error);
+	g_assert_no_error(error);
+	h->reader = bh_reader_new(h->store, &error);
+	g_assert_no_error(error);
+}
+
+static void start_loops(house *h)
+{
+	g_autoptr(GError) error = NULL;
+	g_assert_true(bh_loops_start(h->loops, h->journal, &error));
+	g_assert_no_error(error);
+}
+
+static void close_engine(house *h)
+{
+	bh_loops_stop(h->loops);
+	bh_journal_close(h->journal);
+	bh_loops_free(h->loops);
+	bh_reader_free(h->reader);
+	bh_directory_free(h->directory);
+	bh_store_close(h->store);
+}
+
+static bh_webhook *make_webhook(house *h)
+{
+	bh_webhook *w = bh_webhook_new();
+	w->id = WEBHOOK;
+	w->revision = 1;
+	w->manager_id = g_strdup(MANAGER);
+	w->name = g_strdup("");
+	w->method = g_strdup("none");
+	w->settings = g_strdup_printf("{\"url\":\"http://127.0.0.1:%u/hook?token=1\"}", h->receiver->port);
+	w->events = g_strsplit("*", ",", -1);
+	w->secret = bh_secret_random(32);
+	w->headers = g_new0(bh_header, 2);
+	w->headers[0] = (bh_header){g_strdup("X-Room-Key"), g_strdup("s3cr3t-1")};
+	return w;
+}
+
+static house *open_house(const act *const *scripts, const char *const *settings)
+{
+	house *h = g_new0(house, 1);
+	g_autoptr(GError) error = NULL;
+	h->receiver = receiver_start(scripts);
+	h->folder = g_dir_make_tmp("bellhop-attempt-XXXXXX", NULL);
+	g_autofree char *key = g_build_filename(h->folder, "seal.key", NULL);
+	g_autofree char *methods = g_build_filename(g_getenv("BH_SOURCE_ROOT"), "methods", NULL);
+	g_autofree char *allow = g_strdup_printf("127.0.0.1:%u", h->receiver->port);
+	char *allowed[] = {allow, NULL}, *own[] = {NULL};
+	h->settings = bh_settings_load(NULL, (char *const *)settings, &error);
+	g_assert_no_error(error);
+	h->sealer = bh_sealer_open(key, &error);
+	h->guard = bh_guard_new(allowed, own, false, &error);
+	h->methods = bh_methods_load(methods, NULL, NULL, &error);
+	g_assert_no_error(error);
+	open_engine(h);
+
+	bh_manager *m = bh_manager_new();
+	m->id = g_strdup(MANAGER);
+	m->name = g_strdup("");
+	change(h, &(bh_change){.kind = BH_CHANGE_MANAGER_PUT, .manager = m});
+	bh_manager_unref(m);
+	bh_webhook *w = make_webhook(h);
+	change(h, &(bh_change){.kind = BH_CHANGE_WEBHOOK_PUT, .webhook = w});
+	bh_webhook_unref(w);
+	return h;
+}
+
+static void close_house(house *h)
+{
+	close_engine(h);
+	receiver_stop(h->receiver);
+	bh_guard_unref(h->guard);
+	bh_methods_unref(h->methods);
+	bh_sealer_free(h->sealer);
+	bh_settings_free(h->settings);
+	g_autoptr(GDir) dir = g_dir_open(h->folder, 0, NULL);
+	const char *name;
+	while ((name = g_dir_read_name(dir))) {
+		g_autofree char *path = g_build_filename(h->folder, name, NULL);
+		g_remove(path);
+	}
+	g_rmdir(h->folder);
+	g_free(h->folder);
+	g_free(h);
+}
+
+/* Hands an event over with one delivery to the webhook; returns the delivery's id. */
+static bh_id hand_over(house *h)
+{
+	bh_event parts = {.type = (char *)"booking_added",
+	                  .data = bh_span_of("{\"property_uid\":12,\"contract_uid\":41}"),
+	                  .property_id = (char *)"12"};
+	g_autoptr(bh_event) event = bh_event_restore(&parts);
+	event->id = bh_id_new();
+	event->occurred_at = event->accepted_at = bh_clock_wall();
+	bh_finding finding = {.webhook = WEBHOOK, .manager = MANAGER, .verdict = BH_VERDICT_TRIGGERED};
+	bh_delivery delivery = {.id = bh_id_new(), .event_id = event->id, .webhook_id = WEBHOOK, .manager_id = (char *)MANAGER,
+	                        .state = BH_STATE_PENDING};
+	bh_delivery *deliveries[] = {&delivery};
+	bh_write w = {.kind = BH_WRITE_EVENT, .event = event, .findings = &finding, .finding_count = 1, .deliveries = deliveries,
+	              .delivery_count = 1, .at = bh_clock_wall()};
+	bh_write *writes[] = {&w};
+	g_autoptr(GError) error = NULL;
+	g_assert_true(write_all(h, writes, 1, &error));
+	g_assert_no_error(error);
+	return delivery.id;
+}
+
+static bh_delivery *look(house *h, bh_id delivery)
+{
+	g_autoptr(GError) error = NULL;
+	bh_delivery *d = bh_reader_delivery(h->reader, delivery, &error);
+	g_assert_no_error(error);
+	return d;
+}
+
+/* The delivery once it is in the state; two minutes are more than any machine needs. */
+static bh_delivery *await_state(house *h, bh_id delivery, bh_state state)
+{
+	for (int i = 0; i < 60000; i++) {
+		bh_delivery *d = look(h, delivery);
+		if (d->state == state)
+			return d;
+		bh_delivery_free(d);
+		g_usleep(2000);
+	}
+	g_assert_not_reached();
+}
+
+static bh_attempt_row *attempt(house *h, bh_id delivery, guint number, GPtrArray **ret_owner)
+{
+	g_autoptr(GError) error = NULL;
+	*ret_owner = bh_reader_attempts(h->reader, delivery, 0, 100, &error);
+	g_assert_no_error(error);
+	g_assert_cmpuint((*ret_owner)->len, >=, number);
+	return &((bh_attempt_kept *)(*ret_owner)->pdata[number - 1])->row;
+}
+
+static const char *request(house *h, guint number)
+{
+	g_assert_cmpuint(receiver_requests(h->receiver), >=, number);
+	return receiver_request(h->receiver, number - 1)->str;
+}
+
+static char *header_of(const char *request_text, const char *name)
+{
+	g_autofree char *start = g_strdup_printf("\r\n%s: ", name);
+	const char *at = strstr(request_text, start);
+	g_assert_nonnull(at);
+	at += strlen(start);
+	return g_strndup(at, strcspn(at, "\r"));
+}
+
+static void disable_webhook(house *h, bool disabled)
+{
+	g_autoptr(bh_snapshot) now = bh_directory_now(h->directory);
+	g_autoptr(bh_webhook) w = bh_webhook_copy(bh_snapshot_webhook(now, WEBHOOK));
+	w->revision++;
+	w->disabled = disabled ? BH_DISABLED_BY_OWNER : BH_ENABLED;
+	change(h, &(bh_change){.kind = BH_CHANGE_WEBHOOK_PUT, .webhook = w});
+}
+
+static const act POLITE[] = {{READ}, {SEND, "HTTP/1.1 200 OK\r\nX-Seen: yes\r\nContent-Length: 4\r\n\r\nfine"}, {AGAIN}};
+static const act MOODY[] = {{READ},
+                            {SEND, "HTTP/1.1 500 Oh\r\nContent-Length: 0\r\n\r\n"},
+                            {READ},
+                            {SEND, "HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n"},
+                            {HOLD}};
+static const act SILENT[] = {{READ}, {HOLD}};
+static const act GONE[] = {{READ}, {SEND, "HTTP/1.1 410 Gone\r\nContent-Length: 0\r\n\r\n"}, {AGAIN}};
+static const act LATE[] = {{READ}, {WAIT}, {SEND, "HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n"}, {AGAIN}};
+
+static const char *const QUICK[] = {"retry_schedule=10ms,10ms", "retry_jitter_first=0s", "retry_jitter_percent=0", NULL};
+
+/* --- tests ---------------------------------------------------------------------------------------- */
+
+static void a_delivery_is_sent_and_its_attempt_kept(void)
+{
+	house *h = open_house((const act *const[]){POLITE, NULL}, QUICK);
+	start_loops(h);
+	bh_id id = hand_over(h);
+	g_autoptr(bh_delivery) d = await_state(h, id, BH_STATE_DELIVERED);
+	g_assert_cmpint(d->attempts, ==, 1);
+
+	g_autoptr(GPtrArray) owner = NULL;
+	bh_attempt_row *a = attempt(h, id, 1, &owner);
+	g_assert_cmpstr(a->outcome, ==, "delivered");
+	g_assert_cmpint(a->status, ==, 200);
+	g_assert_cmpint(a->total, >, 0);
+	g_assert_true(bh_span_is(a->body, "fine"));
+	g_assert_nonnull(strstr(a->response, "X-Seen: yes"));
+	g_assert_true(g_str_has_prefix(a->request, "POST /hook?token=1\nHost: 127.0.0.1:"));
+	close_house(h);
+}
+
+static void the_request_is_signed_and_carries_the_owners_headers(void)
+{
+	house *h = open_house((const act *const[]){POLITE, NULL}, QUICK);
+	start_loops(h);
+	bh_id id = hand_over(h);
+	g_autoptr(bh_delivery) d = await_state(h, id, BH_STATE_DELIVERED);
+
+	const char *text = request(h, 1);
+	g_autofree char *event = header_of(text, "webhook-id"), *at = header_of(text, "webhook-timestamp"),
+	               *signature = header_of(text, "webhook-signature"), *extra = header_of(text, "X-Room-Key");
+	g_autoptr(bh_snapshot) now = bh_directory_now(h->directory);
+	const char *body = strstr(text, "\r\n\r\n") + 4;
+	g_assert_cmpint(bh_signature_verify(bh_snapshot_webhook(now, WEBHOOK)->secret, event, at, signature, bh_span_of(body),
+	                                    bh_clock_wall() / BH_SECOND, 300),
+	                ==, BH_VERIFIED);
+	g_assert_cmpstr(extra, ==, "s3cr3t-1");
+	g_assert_null(strstr(text, "Expect:"));
+
+	g_autoptr(GPtrArray) owner = NULL;
+	bh_attempt_row *a = attempt(h, id, 1, &owner);
+	g_assert_null(strstr(a->request, "s3cr3t-1"));
+	g_assert_nonnull(strstr(a->request, "X-Room-Key: ***"));
+	close_house(h);
+}
+
+static void a_failure_is_tried_again_with_the_same_id_and_body(void)
+{
+	house *h = open_house((const act *const[]){MOODY, NULL}, QUICK);
+	start_loops(h);
+	bh_id id = hand_over(h);
+	g_autoptr(bh_delivery) d = await_state(h, id, BH_STATE_DELIVERED);
+	g_assert_cmpint(d->attempts, ==, 2);
+	g_autofree char *first = header_of(request(h, 1), "webhook-id"), *second = header_of(request(h, 2), "webhook-id");
+	g_assert_cmpstr(first, ==, second);
+	g_assert_cmpstr(strstr(request(h, 1), "\r\n\r\n"), ==, strstr(request(h, 2), "\r\n\r\n"));
+	close_house(h);
+}
+
+static void what_waits_for_a_removed_webhook_is_cancelled(void)
+{
+	house *h = open_house((const act *const[]){POLITE, NULL}, QUICK);
+	bh_id ids[3];
+	for (size_t i = 0; i < G_N_ELEMENTS(ids); i++)
+		ids[i] = hand_over(h); /* the loops sleep still */
+	change(h, &(bh_change){.kind = BH_CHANGE_WEBHOOK_REMOVE, .id = WEBHOOK});
+	start_loops(h);
+	for (size_t i = 0; i < G_N_ELEMENTS(ids); i++)
+		bh_delivery_free(await_state(h, ids[i], BH_STATE_CANCELLED));
+	g_assert_cmpuint(receiver_requests(h->receiver), ==, 0);
+	close_house(h);
+}
+
+static void a_disabled_webhook_holds_and_an_enabled_one_sends(void)
+{
+	house *h = open_house((const act *const[]){POLITE, NULL}, QUICK);
+	bh_id id = hand_over(h);
+	disable_webhook(h, true);
+	start_loops(h);
+	bh_delivery_free(await_state(h, id, BH_STATE_HELD));
+	g_assert_cmpuint(receiver_requests(h->receiver), ==, 0);
+
+	disable_webhook(h, false);
+	bh_write release = {.kind = BH_WRITE_SWEEP, .webhook_id = WEBHOOK, .from = BH_STATE_HELD, .state = BH_STATE_PENDING,
+	                    .limit = 100, .at = bh_clock_wall()};
+	bh_write *writes[] = {&release};
+	g_assert_true(write_all(h, writes, 1, NULL));
+	bh_delivery_free(await_state(h, id, BH_STATE_DELIVERED));
+	close_house(h);
+}
+
+static void a_410_ends_the_delivery_and_switches_the_webhook_off(void)
+{
+	house *h = open_house((const act *const[]){GONE, NULL}, QUICK);
+	start_loops(h);
+	bh_id id = hand_over(h);
+	g_autoptr(bh_delivery) d = await_state(h, id, BH_STATE_GONE);
+	g_assert_nonnull(strstr(d->reason, "410"));
+	bh_id next = hand_over(h); /* as if the watcher had judged before the change */
+	bh_delivery_free(await_state(h, next, BH_STATE_HELD));
+	g_autoptr(bh_snapshot) now = bh_directory_now(h->directory);
+	g_assert_cmpint(bh_snapshot_webhook(now, WEBHOOK)->disabled, ==, BH_DISABLED_BY_410);
+	close_house(h);
+}
+
+static void a_stop_waits_for_the_answer_under_way(void)
+{
+	house *h = open_house((const act *const[]){LATE, NULL}, QUICK);
+	start_loops(h);
+	bh_id id = hand_over(h);
+	while (receiver_requests(h->receiver) == 0)
+		g_usleep(1000);
+	receiver_go(h->receiver);
+	close_engine(h);
+	open_engine(h);
+	g_autoptr(bh_delivery) d = look(h, id);
+	g_assert_cmpint(d->state, ==, BH_STATE_DELIVERED);
+	g_assert_cmpint(d->attempts, ==, 1);
+	close_house(h);
+}
+
+static void what_was_in_flight_at_an_unclean_stop_is_told_and_sent_again(void)
+{
+	house *h = open_house((const act *const[]){POLITE, NULL}, QUICK);
+	bh_id id = hand_over(h), other = hand_over(h);
+	close_engine(h);
+
+	/* As a killed process leaves it. */
+	g_autofree char *path = g_build_filename(h->folder, "flight", NULL);
+	g_autoptr(GArray) left = NULL;
+	bh_flight *flight = bh_flight_open(path, 10, &left, NULL);
+	g_assert_cmpuint(left->len, ==, 0);
+	bh_flight_note(flight, 3, id);
+	bh_flight_close(flight);
+
+	open_engine(h);
+	start_loops(h);
+	g_autoptr(bh_delivery) d = await_state(h, id, BH_STATE_DELIVERED);
+	g_autoptr(GPtrArray) owner = NULL;
+	bh_attempt_row *a = attempt(h, id, 1, &owner);
+	g_assert_cmpstr(a->outcome, ==, "unknown");
+	g_assert_cmpstr(a->cause, ==, "crash");
+	g_assert_cmpint(d->attempts, ==, 2);
+	g_assert_cmpint(d->spent, ==, 1); /* what nobody saw fail spends nothing */
+	g_autoptr(bh_delivery) o = await_state(h, other, BH_STATE_DELIVERED);
+	g_assert_cmpint(o->attempts, ==, 1);
+	close_house(h);
+}
+
+static void a_silent_receiver_costs_the_time_out_and_no_more(void)
+{
+	const char *const settings[] = {"retry_schedule=10ms", "total_timeout=3s", "retry_jitter_first=0s", NULL};
+	house *h = open_house((const act *const[]){SILENT, POLITE, NULL}, settings);
+	start_loops(h);
+	bh_id id = hand_over(h);
+	g_autoptr(bh_delivery) d = await_state(h, id, BH_STATE_DELIVERED);
+	g_autoptr(GPtrArray) owner = NULL;
+	bh_attempt_row *a = attempt(h, id, 1, &owner);
+	g_assert_cmpstr(a->cause, ==, "timeout");
+	g_assert_cmpint(a->total, >=, 3 * BH_SECOND);
+	close_house(h);
+}
+
+static void the_last_attempt_exhausts(void)
+{
+	static const act never[] = {{READ}, {SEND, "HTTP/1.1 500 No\r\nContent-Length: 0\r\n\r\n"}, {AGAIN}};
+	house *h = open_house((const act *const[]){never, NULL}, QUICK);
+	start_loops(h);
+	bh_id id = hand_over(h);
+	g_autoptr(bh_delivery) d = await_state(h, id, BH_STATE_EXHAUSTED);
+	g_assert_cmpint(d->attempts, ==, 3);
+	g_assert_nonnull(d->reason);
+	close_house(h);
+}
+
+int main(int argc, char **argv)
+{
+	g_test_init(&argc, &argv, NULL);
+	curl_global_init(CURL_GLOBAL_DEFAULT);
+#define TEST(f) g_test_add_func("/attempt/" #f, f)
+	TEST(a_delivery_is_sent_and_its_attempt_kept);
+	TEST(the_request_is_signed_and_carries_the_owners_headers);
+	TEST(a_failure_is_tried_again_with_the_same_id_and_body);
+	TEST(what_waits_for_a_removed_webhook_is_cancelled);
+	TEST(a_disabled_webhook_holds_and_an_enabled_one_sends);
+	TEST(a_410_ends_the_delivery_and_switches_the_webhook_off);
+	TEST(a_stop_waits_for_the_answer_under_way);
+	TEST(what_was_in_flight_at_an_unclean_stop_is_told_and_sent_again);
+	TEST(a_silent_receiver_costs_the_time_out_and_no_more);
+	TEST(the_last_attempt_exhausts);
+	return g_test_run();
+}
