@@ -349,6 +349,18 @@ static bool announce(const ear *e, const bh_call *call, GError **error)
 	return !file || g_file_set_contents(file, e->address, -1, error);
 }
 
+static void remark_summary(const ear *e)
+{
+	const char *requests = e->heard == 1 ? "request" : "requests";
+	if (e->wish.secrets->len)
+		bh_remark("%" G_GINT64_FORMAT " %s, %" G_GINT64_FORMAT " of them verified", e->heard, requests,
+			  e->verified);
+	else
+		bh_remark("%" G_GINT64_FORMAT " %s, signatures not checked", e->heard, requests);
+	if (e->wish.count && !is_enough(e))
+		bh_remark("that is less than the %" G_GINT64_FORMAT " that --count asks for", e->wish.count);
+}
+
 bh_exit bh_run_listen(bh_call *call, GError **error)
 {
 	g_auto(ear) e = {.listener = -1, .signals = -1, .screen = call->view.screen};
@@ -357,12 +369,7 @@ bh_exit bh_run_listen(bh_call *call, GError **error)
 	listen_on(&e);
 
 	bool enough = !e.wish.count || is_enough(&e);
-	if (!enough)
-		bh_remark("only %" G_GINT64_FORMAT " of %" G_GINT64_FORMAT " requests came%s", e.verified, e.wish.count,
-			  e.wish.secrets->len ? " and were verified" : "");
-	else if (!e.wish.json && e.wish.secrets->len)
-		bh_remark("%" G_GINT64_FORMAT " requests, %" G_GINT64_FORMAT " of them verified", e.heard, e.verified);
-	else if (!e.wish.json)
-		bh_remark("%" G_GINT64_FORMAT " requests, signatures not checked", e.heard);
+	if (!enough || !e.wish.json)
+		remark_summary(&e);
 	return enough ? BH_EXIT_DONE : BH_EXIT_FAILED;
 }

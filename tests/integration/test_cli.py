@@ -465,7 +465,19 @@ def test_a_slow_answer_holds_up_nobody_else(bellhop, listen):
 
 def test_listen_ends_with_1_when_too_little_came(listen):
     code, _, err = listen("--count", "1", "--timeout", "200ms").ended()
-    assert code == 1 and "only 0 of 1" in err
+    assert code == 1 and "less than the 1" in err
+
+
+@pytest.mark.parametrize("hangs_up", [True, False])
+def test_listen_stops_while_answers_are_due(listen, hangs_up):
+    listener = listen("--delay", "1m", "--json")
+    asking = subprocess.Popen(["curl", "-sS", "-d", "x", listener.url], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+    assert json.loads(listener.process.stdout.readline())["body"] == "x"
+    if hangs_up:
+        asking.kill()
+    code, _, err = listener.stop()
+    assert code == 0, err
+    assert asking.wait(30) != 0
 
 
 def test_listen_on_a_port_that_is_taken_says_so(listen):
