@@ -160,8 +160,8 @@ static void the_bytes_of_data_details_and_channel_are_kept(void)
 	static const char *const rows[] = {
 		"{\"property_uid\":7,\"note\":\"caf\xc3\xa9 \\u001B \\/ end\",\"contract_uid\":41}",
 		"{ \"z\" : 1 ,\t\"a\" : [ ] , \"property_uid\":7 }",
-		"{\"property_uid\":7,\"a\":9007199254740993,\"b\":7615917337495251231,\"c\":18446744073709551615,\"d\":"
-		"-9223372036854775808}",
+		"{\"property_uid\":7,\"a\":9007199254740993,\"b\":7615917337495251231,\"c\":18446744073709551615}",
+		"{\"property_uid\":7,\"d\":-9223372036854775808}",
 		"{\"price\":412.50,\"long\":12345678901234567890,\"e\":1E+2,\"minus\":-0.0}",
 		"{\"note\":\"before\\u0000after\",\"n\\u0000ame\":1}",
 		"{\"emoji\":\"\\ud83d\\ude00\",\"raw\":\"\xf0\x9f\x98\x80\",\"slash\":\"\\/\"}",

@@ -230,7 +230,10 @@ static void the_actor_is_a_manager_when_the_directory_knows_him_in_any_role(void
 		g_autofree char *json = g_strdup_printf(
 			"{\"type\":\"booking_added\",\"actor\":%s,\"data\":{\"property_uid\":10}}", rows[i].actor);
 		g_autoptr(bh_event) event = event_of(json);
-		g_autofree char *found = watched(site, event, BH_OWNERS_ALL);
+		g_autoptr(GArray) findings = g_array_new(FALSE, FALSE, sizeof(bh_finding));
+
+		bh_watch(event, site, BH_OWNERS_ALL, findings);
+
 		g_assert_cmpint(event->actor_is_manager, ==, rows[i].is_manager);
 	}
 }
