@@ -20,6 +20,25 @@ static enum MHD_Result send_answer(bh_call *call);
 
 /* --- MHD's view -------------------------------------------------------------------------- */
 
+/* From here on bh_api_close waits for the answer. Half a request is nobody's promise, and is not waited for. */
+static void note_complete(bh_call *call)
+{
+	if (call->is_complete)
+		return;
+	call->is_complete = true;
+	pthread_mutex_lock(&call->api->lock);
+	call->api->calls++;
+	pthread_mutex_unlock(&call->api->lock);
+}
+
+static void forget_complete(bh_api *api)
+{
+	pthread_mutex_lock(&api->lock);
+	if (--api->calls == 0)
+		pthread_cond_broadcast(&api->idle);
+	pthread_mutex_unlock(&api->lock);
+}
+
 /* MHD calls once when the header is there, once for each piece of the body, and once more at its end. */
 enum MHD_Result bh_call_serve(void *user, struct MHD_Connection *connection, const char *path, const char *verb,
 			      const char *version, const char *upload, size_t *upload_bytes, void **slot)
@@ -37,6 +56,7 @@ enum MHD_Result bh_call_serve(void *user, struct MHD_Connection *connection, con
 		*upload_bytes = 0;
 		return goes_on ? MHD_YES : MHD_NO;
 	}
+	note_complete(call);
 	if (call->phase == BH_CALL_READING)
 		call->route->handle(call);
 	else if (call->phase == BH_CALL_COMMITTING)
@@ -82,14 +102,12 @@ void bh_call_completed(void *user, struct MHD_Connection *connection, void **slo
 
 	if (!call)
 		return;
+	bool was_complete = call->is_complete;
 	*slot = NULL;
 	count_request(call);
 	call_free(call);
-
-	pthread_mutex_lock(&api->lock);
-	if (--api->calls == 0)
-		pthread_cond_broadcast(&api->idle);
-	pthread_mutex_unlock(&api->lock);
+	if (was_complete)
+		forget_complete(api);
 }
 
 /* --- The header -------------------------------------------------------------------------- */
@@ -104,10 +122,6 @@ static bh_call *begin(bh_api *api, struct MHD_Connection *connection, const char
 	call->started = now.mono;
 	call->now = now.wall;
 	call->writes[0] = &call->write;
-
-	pthread_mutex_lock(&api->lock);
-	api->calls++;
-	pthread_mutex_unlock(&api->lock);
 	return call;
 }
 

@@ -52,6 +52,7 @@ struct bh_call {
 	struct MHD_Connection *connection;
 	const bh_route *route; /* NULL: no such path */
 	bh_call_phase phase;
+	bool is_complete; /* the whole request is there */
 	bh_mono started;
 	bh_usec now; /* wall time at the start */
 

@@ -651,9 +651,13 @@ static void half_a_request_does_not_keep_it_from_stopping(void)
 
 	int idle = raw_connection(h, "");
 	post[strlen(post) - 10] = '\0';
-	close(raw_connection(h, post));
+	int half = raw_connection(h, post);
+	wait_for_metric(h, "bellhop_api_intake_bytes 51\n");
+	bh_mono before = bh_clock_mono();
 	close_house(h);
+	g_assert_cmpint(bh_mono_since(bh_clock_mono(), before), <, 5 * BH_SECOND);
 	close(idle);
+	close(half);
 }
 
 static void *close_api(void *user)
