@@ -31,7 +31,13 @@ bh_loops *bh_loops_new(const bh_loops_rooms *rooms, const bh_settings *settings,
 bh_journal_listener bh_loops_listener(bh_loops *loops);
 
 /*
- * Records what was in flight when the last process died (attempts with outcome "unknown"), sweeps what belongs to disabled and
+ * Records what was in flight when the last process died, as attempts with outcome "unknown"; a delivery that was
+ * in flight at three unclean stops is set aside as exhausted. Part of bh_loops_start.
+ */
+bool bh_loops_record_left(bh_loops *loops, bh_journal *journal, GError **error);
+
+/*
+ * Records what was in flight when the last process died, sweeps what belongs to disabled and
  * removed webhooks, opens the lanes and starts the threads.
  */
 bool bh_loops_start(bh_loops *loops, bh_journal *journal, GError **error);

@@ -61,20 +61,23 @@ void bh_loop_flush(bh_loop *loop)
 
 /* --- hear ---------------------------------------------------------------------------------------- */
 
-static bool is_open(const bh_webhook *webhook)
+/* For those whose receiver just said no, the snapshot is behind. */
+static bool may_open(const bh_loop *loop, const bh_webhook *webhook)
 {
-	return webhook && webhook->disabled == BH_ENABLED;
+	return webhook && webhook->disabled == BH_ENABLED && !g_hash_table_contains(loop->disabling, &webhook->id);
 }
 
 /* Looks at a webhook anew: opens its lane, or closes it and moves what waits to where it belongs. */
-static void look_at(bh_loop *loop, bh_id id)
+void bh_loop_look_at(bh_loop *loop, bh_id id)
 {
 	const bh_webhook *webhook = bh_snapshot_webhook(loop->snapshot, id);
-	if (is_open(webhook)) {
+	if (may_open(loop, webhook)) {
 		bh_scheduler_open(loop->scheduler, id);
 		return;
 	}
 	bh_scheduler_close(loop->scheduler, id);
+	if (webhook && webhook->disabled == BH_ENABLED)
+		return; /* its change is on its way, and then we are told */
 	if (webhook) {
 		bh_loop_sweep(loop, id, BH_STATE_PENDING, BH_STATE_HELD, "The webhook is disabled.");
 	} else {
@@ -88,7 +91,7 @@ static void hear_fresh(bh_loop *loop, bh_message *message)
 	for (size_t i = 0; i < message->count; i++) {
 		const bh_waiting *w = &message->deliveries[i];
 		if (bh_scheduler_offer(loop->scheduler, w, message->event, loop->now) == BH_OFFER_CLOSED)
-			look_at(loop, w->webhook);
+			bh_loop_look_at(loop, w->webhook);
 	}
 	bh_event_unref(message->event);
 	g_free(message);
@@ -118,7 +121,7 @@ static void hear_one(bh_loop *loop, bh_message *message)
 		hear_fresh(loop, message);
 		return;
 	case BH_MESSAGE_CHANGED:
-		look_at(loop, message->webhook);
+		bh_loop_look_at(loop, message->webhook);
 		g_free(message);
 		return;
 	case BH_MESSAGE_PAPER:
@@ -218,7 +221,7 @@ static void look_at_all_waiting(bh_loop *loop, bh_state state, bool only_idle)
 		bh_id webhook = g_array_index(webhooks, bh_id, i);
 		bool belongs = bh_loop_of_webhook(loop, webhook);
 		if (belongs && (!only_idle || bh_scheduler_is_idle(loop->scheduler, webhook)))
-			look_at(loop, webhook);
+			bh_loop_look_at(loop, webhook);
 	}
 }
 
@@ -231,7 +234,7 @@ static void look_at_orphans(bh_loop *loop)
 	for (guint i = 0; i < webhooks->len; i++) {
 		bh_id webhook = g_array_index(webhooks, bh_id, i);
 		if (bh_loop_of_webhook(loop, webhook) && !bh_snapshot_webhook(loop->snapshot, webhook))
-			look_at(loop, webhook);
+			bh_loop_look_at(loop, webhook);
 	}
 }
 

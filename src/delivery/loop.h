@@ -48,7 +48,7 @@ void bh_use_free(bh_use *use);
 typedef enum bh_paper_kind {
 	BH_PAPER_RECORD,  /* an attempt and what follows */
 	BH_PAPER_SWEEP,   /* deliveries of a disabled or removed webhook */
-	BH_PAPER_DISABLE, /* a webhook whose receiver said 410 */
+	BH_PAPER_DISABLE, /* a webhook whose receiver wants no more */
 } bh_paper_kind;
 
 struct bh_paper {
@@ -73,6 +73,8 @@ struct bh_paper {
 
 	/* DISABLE */
 	bh_change change;
+	bh_id webhook;
+	bh_disabled_cause cause;
 	char *why;
 };
 
@@ -82,8 +84,8 @@ void bh_paper_free(bh_paper *paper);
 
 /* Moves all of a webhook's deliveries from one state to another, some at a time. */
 void bh_loop_sweep(bh_loop *loop, bh_id webhook, bh_state from, bh_state to, const char *reason);
-/* Switches the webhook off because its receiver said so. */
-void bh_loop_disable(bh_loop *loop, bh_id webhook, const char *why);
+/* Switches the webhook off because its receiver said so: its lane at once, the stored webhook with the next commit. */
+void bh_loop_disable(bh_loop *loop, bh_id webhook, bh_disabled_cause cause, const char *why);
 
 /* --- The loop ---------------------------------------------------------------------------------- */
 
@@ -115,6 +117,7 @@ struct bh_loop {
 	bh_now now;            /* of this turn; its wall is the steady one that due times go by */
 	bh_usec wall;          /* of this turn: what the signature's timestamp says */
 	bh_snapshot *snapshot; /* of this turn */
+	GHashTable *disabling; /* bh_id of webhooks whose change to disabled is on its way */
 	GQueue postponed;      /* bh_paper that the journal did not take */
 	bh_mono postponed_until;
 	size_t papers_out;     /* with the journal, or postponed */

@@ -13,6 +13,7 @@
 
 #define SLOTS 1024         /* every webhook hashes to one; a slot has one owner at a time */
 #define RECORDING_MAX 4096 /* outcomes of one loop not yet on disk, beyond which it sends nothing new */
+#define CRASHES_MAX 3      /* unclean stops that one delivery may be part of */
 #define SCRIPT_MEMORY_MAX (16 * 1024 * 1024)
 #define SCRIPT_INSTRUCTIONS_MAX 10000000
 #define SCRIPT_CALLS_MAX 8
@@ -71,6 +72,7 @@ static bool loop_init(bh_loop *loop, int number, const bh_loops_rooms *rooms, co
 	pthread_mutex_init(&loop->lock, NULL);
 	g_queue_init(&loop->postponed);
 	g_queue_init(&loop->attempts);
+	loop->disabling = g_hash_table_new_full(g_int64_hash, g_int64_equal, g_free, NULL);
 	if (!open_fds(loop, error))
 		return false;
 
@@ -125,6 +127,7 @@ static void loop_clear(bh_loop *loop)
 	bh_scheduler_free(loop->scheduler);
 	bh_kits_free(loop->kits);
 	g_clear_pointer(&loop->free_slots, g_array_unref);
+	g_clear_pointer(&loop->disabling, g_hash_table_unref);
 	if (loop->epoll_fd > 0)
 		close(loop->epoll_fd);
 	if (loop->wake_fd > 0)
@@ -243,13 +246,34 @@ bh_journal_listener bh_loops_listener(bh_loops *loops)
 
 /* --- Start, reload, stop ------------------------------------------------------------------------------ */
 
-/* A request that was under way when the process died may have arrived. Nobody knows, and the record says so. */
+/* How many unclean stops this delivery has been part of. */
+static bool count_crashes(bh_reader *reader, bh_id id, int *ret, GError **error)
+{
+	g_autoptr(GPtrArray) attempts = bh_reader_attempts(reader, id, 0, G_MAXINT, error);
+	if (!attempts)
+		return false;
+	*ret = 0;
+	for (guint i = 0; i < attempts->len; i++) {
+		const bh_attempt_kept *kept = attempts->pdata[i];
+		*ret += g_str_equal(kept->row.cause, bh_cause_name(BH_CAUSE_CRASH));
+	}
+	return true;
+}
+
+/*
+ * A request that was under way when the process died may have arrived. Nobody knows, and the record says so. One that
+ * was under way each time may be what kills us: it must not do so for ever.
+ */
 static bool record_unknown(bh_journal *journal, bh_reader *reader, bh_id id, GError **error)
 {
 	g_autoptr(bh_delivery) delivery = bh_reader_delivery(reader, id, NULL);
+	int crashes;
 	if (!delivery || delivery->state != BH_STATE_PENDING)
 		return true;
+	if (!count_crashes(reader, id, &crashes, error))
+		return false;
 
+	bool set_aside = crashes + 1 >= CRASHES_MAX;
 	bh_usec now = bh_clock_steady(bh_clock_mono());
 	bh_attempt_row row = {
 	        .delivery_id = id,
@@ -258,21 +282,25 @@ static bool record_unknown(bh_journal *journal, bh_reader *reader, bh_id id, GEr
 	        .dns = -1, .connect = -1, .tls = -1, .first_byte = -1, .total = -1,
 	        .outcome = bh_outcome_name(BH_OUTCOME_UNKNOWN),
 	        .cause = bh_cause_name(BH_CAUSE_CRASH),
-	        .sentence = "Bellhop stopped without warning while this request was under way. It may have arrived; it is sent again with the "
-	                    "same webhook-id.",
+	        .sentence = set_aside ? "Bellhop stopped without warning while this request was under way, for the third time. It is not sent "
+	                                "again by itself; retry it by hand when the reason is known."
+	                              : "Bellhop stopped without warning while this request was under way. It may have arrived; it is sent again "
+	                                "with the same webhook-id.",
 	        .http_version = "", .address = "", .request = "", .response = "", .shape = "",
 	};
 	bh_write write = {
 	        .kind = BH_WRITE_RECORD, .attempt = &row, .delivery_id = id, .webhook_id = delivery->webhook_id,
-	        .state = BH_STATE_PENDING, .due_at = MIN(now, delivery->due_at), .spent = delivery->spent, .at = now,
+	        .state = set_aside ? BH_STATE_EXHAUSTED : BH_STATE_PENDING, .due_at = MIN(now, delivery->due_at),
+	        .spent = delivery->spent, .reason = set_aside ? row.sentence : NULL, .at = now,
 	};
 	bh_write *writes[] = {&write};
 	bh_entry entry = {.writes = writes, .count = 1};
-	bh_log(BH_WARNING, "delivery", "was in flight at an unclean stop, sent again", BH_ID("delivery", BH_ID_DELIVERY, id));
+	bh_log(BH_WARNING, "delivery", set_aside ? "was in flight at three unclean stops, set aside" : "was in flight at an unclean stop, sent again",
+	       BH_ID("delivery", BH_ID_DELIVERY, id));
 	return bh_journal_submit_and_wait(journal, &entry, error);
 }
 
-static bool record_left(bh_loops *loops, bh_journal *journal, GError **error)
+bool bh_loops_record_left(bh_loops *loops, bh_journal *journal, GError **error)
 {
 	bh_reader *reader = bh_reader_new(loops->store, error);
 	if (!reader)
@@ -288,7 +316,7 @@ static bool record_left(bh_loops *loops, bh_journal *journal, GError **error)
 
 bool bh_loops_start(bh_loops *loops, bh_journal *journal, GError **error)
 {
-	if (!record_left(loops, journal, error))
+	if (!bh_loops_record_left(loops, journal, error))
 		return false;
 	for (size_t i = 0; i < loops->count; i++) {
 		loops->at[i].journal = journal;

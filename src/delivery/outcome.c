@@ -54,7 +54,7 @@ static bh_conclusion no_answer(const bh_answer *answer)
 
 static bh_conclusion gone(void)
 {
-	bh_conclusion c = {.outcome = BH_OUTCOME_GONE, .cause = BH_CAUSE_STATUS, .spends = true, .disables = true};
+	bh_conclusion c = {.outcome = BH_OUTCOME_GONE, .cause = BH_CAUSE_STATUS, .spends = true, .disables = BH_DISABLED_BY_410};
 	say(&c, "The remote service answered 410 Gone: it does not want these events any more. The webhook was disabled; "
 	        "enable it again when the service is back.");
 	return c;
@@ -117,6 +117,22 @@ static bh_conclusion judge_answer(const bh_answer *answer, const bh_policy *poli
 	return refused_by_status(answer, policy);
 }
 
+/*
+ * Receiver control: with the header `webhook-delivery` a receiver that gave any answer may end this delivery
+ * (abort-message) or switch the webhook off (disable). What was delivered stays delivered.
+ */
+static void obey_receiver(bh_conclusion *c, const bh_answer *answer)
+{
+	if (g_ascii_strcasecmp(answer->control, "abort-message") == 0 && c->outcome == BH_OUTCOME_FAILED) {
+		c->outcome = BH_OUTCOME_REFUSED;
+		say(c, "The remote service answered %d and asked not to be sent this event again.", answer->status);
+	} else if (g_ascii_strcasecmp(answer->control, "disable") == 0 && !c->disables) {
+		c->disables = BH_DISABLED_BY_RECEIVER;
+		say(c, "The remote service answered %d and asked to switch the webhook off. Enable it again when the service is ready.",
+		    answer->status);
+	}
+}
+
 static bh_conclusion script_broke(const char *trouble)
 {
 	bh_conclusion c = failed(BH_CAUSE_SCRIPT);
@@ -148,7 +164,10 @@ bh_conclusion bh_conclude(const bh_ending *ending, const bh_policy *policy)
 		return judge_script(ending->judgement, policy);
 	if (!ending->answer)
 		return script_broke("it returned an answer without having made a call");
-	return judge_answer(ending->answer, policy);
+	bh_conclusion c = judge_answer(ending->answer, policy);
+	if (ending->answer->control && ending->answer->cause == BH_CAUSE_NONE)
+		obey_receiver(&c, ending->answer);
+	return c;
 }
 
 /* --- What follows ---------------------------------------------------------------------------- */

@@ -28,7 +28,7 @@ typedef struct bh_conclusion {
 	char sentence[400]; /* for the owner: what happened and what to do */
 	bool spends;        /* counts against the schedule */
 	bh_usec not_before; /* a span from now that the receiver asked for, or our floor; 0: none */
-	bool disables;      /* the webhook goes off now */
+	bh_disabled_cause disables; /* why the webhook goes off now; BH_ENABLED: it stays */
 } bh_conclusion;
 
 /* What the engine hands in: one of a script that broke (`trouble`), a judgement, or an answer. */

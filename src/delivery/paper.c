@@ -102,11 +102,14 @@ static void sweep_back(bh_loop *loop, bh_paper *paper)
 static void disable_back(bh_loop *loop, bh_paper *paper)
 {
 	bool raced = g_error_matches(paper->error, BH_ERROR, BH_ERROR_CONFLICT);
-	bh_id webhook = paper->change.webhook->id;
+	g_hash_table_remove(loop->disabling, &paper->webhook);
 	if (raced)
-		bh_loop_disable(loop, webhook, paper->why);
+		bh_loop_disable(loop, paper->webhook, paper->cause, paper->why);
 	else if (!paper->error)
-		bh_log(BH_WARNING, "delivery", "webhook disabled", BH_ID("webhook", BH_ID_WEBHOOK, webhook), BH_STR("why", paper->why));
+		bh_log(BH_WARNING, "delivery", "webhook disabled", BH_ID("webhook", BH_ID_WEBHOOK, paper->webhook),
+		       BH_STR("cause", bh_disabled_cause_name(paper->cause)), BH_STR("why", paper->why));
+	if (paper->error && !raced)
+		bh_loop_look_at(loop, paper->webhook); /* the lane was closed ahead of what did not come */
 	loop->papers_out--;
 	bh_paper_free(paper);
 }
@@ -158,23 +161,32 @@ void bh_loop_sweep(bh_loop *loop, bh_id webhook, bh_state from, bh_state to, con
 	bh_loop_submit(loop, paper);
 }
 
-void bh_loop_disable(bh_loop *loop, bh_id webhook, const char *why)
+static bh_webhook *disabled_copy(const bh_webhook *webhook, bh_disabled_cause cause, const char *why, bh_usec at)
+{
+	bh_webhook *changed = bh_webhook_copy(webhook);
+	changed->revision++;
+	changed->disabled = cause;
+	changed->disabled_reason = g_strdup(why);
+	changed->disabled_at = changed->updated_at = at;
+	return changed;
+}
+
+void bh_loop_disable(bh_loop *loop, bh_id webhook, bh_disabled_cause cause, const char *why)
 {
 	g_autoptr(bh_snapshot) now = bh_directory_now(loop->directory);
 	const bh_webhook *present = bh_snapshot_webhook(now, webhook);
-	if (!present || present->disabled != BH_ENABLED)
+	if (!present || present->disabled != BH_ENABLED || g_hash_table_contains(loop->disabling, &webhook))
 		return;
+	g_hash_table_add(loop->disabling, g_memdup2(&webhook, sizeof(webhook)));
+	bh_scheduler_close(loop->scheduler, webhook);
 
 	bh_paper *paper = g_new0(bh_paper, 1);
 	paper->kind = BH_PAPER_DISABLE;
 	paper->loop = loop;
+	paper->webhook = webhook;
+	paper->cause = cause;
 	paper->why = g_strdup(why);
-	bh_webhook *changed = bh_webhook_copy(present);
-	changed->revision++;
-	changed->disabled = BH_DISABLED_BY_410;
-	changed->disabled_reason = g_strdup(why);
-	changed->disabled_at = changed->updated_at = loop->wall;
-	paper->change = (bh_change){.kind = BH_CHANGE_WEBHOOK_PUT, .webhook = changed};
+	paper->change = (bh_change){.kind = BH_CHANGE_WEBHOOK_PUT, .webhook = disabled_copy(present, cause, why, loop->wall)};
 	paper->write = (bh_write){
 	        .kind = BH_WRITE_CHANGE, .change = &paper->change, .audit_who = "bellhop", .audit_from = "", .at = loop->wall};
 	bh_loop_submit(loop, paper);

@@ -1,7 +1,7 @@
 /*
  * The house, opened in this order and closed in the reverse one:
  *
- *   settings -> sealing key -> store -> directory -> guard, methods -> loops (asleep) -> journal -> API -> loops start
+ *   settings -> guard -> sealing key -> store -> directory -> methods -> loops (asleep) -> journal -> API -> loops start
  *
  * A step that fails says why, and what was open is closed. Afterwards the main thread only waits for signals.
  */
@@ -163,9 +163,6 @@ static void tell_metrics(void *user, GString *out)
 static bool open_engine(house *h, GError **error)
 {
 	const bh_settings *s = settings_of(h);
-	h->guard = make_guard(s, NULL, error);
-	if (!h->guard)
-		return false;
 	h->methods = load_methods(s, NULL, error);
 	if (!h->methods)
 		return false;
@@ -208,7 +205,9 @@ static bool open_api(house *h, GError **error)
 
 static bool open_house(house *h, GError **error)
 {
-	if (!open_store(h, error) || !open_engine(h, error))
+	/* The guard first: what is wrong in the settings is told before anything is made. */
+	h->guard = make_guard(settings_of(h), NULL, error);
+	if (!h->guard || !open_store(h, error) || !open_engine(h, error))
 		return false;
 	if (!bh_first_key(settings_of(h)->data_dir, h->directory, h->journal, error) ||
 	    !bh_types_from_file(settings_of(h)->types_file, h->directory, h->journal, error))

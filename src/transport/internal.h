@@ -17,7 +17,7 @@ typedef struct bh_endpoint {
 	char *key;
 	GQueue idle; /* bh_socket: kept connections that nobody uses just now */
 	uint64_t weeded; /* the turn in which they were last looked at */
-	CURLSH *tls_sessions; /* borrowed of the routes; NULL for http */
+	CURLSH *tls_sessions; /* borrowed of the routes */
 } bh_endpoint;
 
 /* A URL that passed the guard. Counted: the cache and transfers hold it. */

@@ -95,7 +95,9 @@ static bh_endpoint *endpoint_of(bh_routes *r, const bh_target *t)
 		return bh_endpoint_ref(e);
 	e = g_new(bh_endpoint, 1);
 	*e = (bh_endpoint){.refs = 1, .idle = G_QUEUE_INIT};
-	e->tls_sessions = t->https ? tls_sessions_of(r, key) : NULL;
+	/* Plain ones too: an easy handle that once ran without a share has made a cache of its own, and libcurl 7.88
+	   loses that when a share is set later. */
+	e->tls_sessions = tls_sessions_of(r, key);
 	e->key = g_steal_pointer(&key);
 	g_hash_table_insert(r->endpoints, e->key, e);
 	return e;

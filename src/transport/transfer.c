@@ -233,7 +233,7 @@ bool bh_transfer_prepare(bh_transfer *x, const bh_request *r)
 	}
 
 	CURLSH *sessions = x->route->endpoint->tls_sessions;
-	if (sessions && sessions != x->tls_sessions) {
+	if (sessions != x->tls_sessions) {
 		curl_easy_setopt(x->easy, CURLOPT_SHARE, sessions);
 		x->tls_sessions = sessions;
 	}

@@ -376,6 +376,30 @@ static void what_was_in_flight_at_an_unclean_stop_is_told_and_sent_again(void)
 	close_house(h);
 }
 
+static void a_delivery_in_flight_at_three_unclean_stops_is_set_aside(void)
+{
+	house *h = open_house((const act *const[]){POLITE, NULL}, QUICK);
+	g_autofree char *path = g_build_filename(h->folder, "flight", NULL);
+	bh_id id = hand_over(h);
+	disable_webhook(h, true); /* so that nothing is sent meanwhile */
+	for (int stops = 1; stops <= 3; stops++) {
+		g_autoptr(bh_delivery) before = look(h, id);
+		g_assert_cmpint(before->state, ==, BH_STATE_PENDING);
+		close_engine(h);
+		g_autoptr(GArray) left = NULL;
+		bh_flight *flight = bh_flight_open(path, 10, &left, NULL);
+		bh_flight_note(flight, 0, id);
+		bh_flight_close(flight);
+		open_engine(h);
+		g_assert_true(bh_loops_record_left(h->loops, h->journal, NULL));
+	}
+	g_autoptr(bh_delivery) d = look(h, id);
+	g_assert_cmpint(d->state, ==, BH_STATE_EXHAUSTED);
+	g_assert_cmpint(d->attempts, ==, 3);
+	g_assert_nonnull(strstr(d->reason, "third time"));
+	close_house(h);
+}
+
 static void a_silent_receiver_costs_the_time_out_and_no_more(void)
 {
 	const char *const settings[] = {"retry_schedule=10ms", "total_timeout=3s", "retry_jitter_first=0s", NULL};
@@ -415,6 +439,7 @@ int main(int argc, char **argv)
 	TEST(a_410_ends_the_delivery_and_switches_the_webhook_off);
 	TEST(a_stop_waits_for_the_answer_under_way);
 	TEST(what_was_in_flight_at_an_unclean_stop_is_told_and_sent_again);
+	TEST(a_delivery_in_flight_at_three_unclean_stops_is_set_aside);
 	TEST(a_silent_receiver_costs_the_time_out_and_no_more);
 	TEST(the_last_attempt_exhausts);
 	return g_test_run();

@@ -35,31 +35,31 @@ static void every_status_has_its_row(void)
 		bh_outcome outcome;
 		bh_cause cause;
 		bh_usec not_before;
-		bool disables;
+		bh_disabled_cause disables;
 	} rows[] = {
-	        {200, BH_OUTCOME_DELIVERED, BH_CAUSE_NONE, 0, false},
-	        {201, BH_OUTCOME_DELIVERED, BH_CAUSE_NONE, 0, false},
-	        {202, BH_OUTCOME_DELIVERED, BH_CAUSE_NONE, 0, false},
-	        {204, BH_OUTCOME_DELIVERED, BH_CAUSE_NONE, 0, false},
-	        {226, BH_OUTCOME_DELIVERED, BH_CAUSE_NONE, 0, false},
-	        {299, BH_OUTCOME_DELIVERED, BH_CAUSE_NONE, 0, false},
-	        {199, BH_OUTCOME_FAILED, BH_CAUSE_STATUS, 0, false},
-	        {300, BH_OUTCOME_FAILED, BH_CAUSE_STATUS, 0, false},
-	        {301, BH_OUTCOME_FAILED, BH_CAUSE_STATUS, 0, false},
-	        {304, BH_OUTCOME_FAILED, BH_CAUSE_STATUS, 0, false},
-	        {308, BH_OUTCOME_FAILED, BH_CAUSE_STATUS, 0, false},
-	        {400, BH_OUTCOME_FAILED, BH_CAUSE_STATUS, 0, false},
-	        {401, BH_OUTCOME_FAILED, BH_CAUSE_CREDENTIALS, 0, false},
-	        {403, BH_OUTCOME_FAILED, BH_CAUSE_CREDENTIALS, 0, false},
-	        {404, BH_OUTCOME_FAILED, BH_CAUSE_STATUS, 0, false},
-	        {410, BH_OUTCOME_GONE, BH_CAUSE_STATUS, 0, true},
-	        {429, BH_OUTCOME_FAILED, BH_CAUSE_STATUS, 60 * BH_SECOND, false},
-	        {500, BH_OUTCOME_FAILED, BH_CAUSE_STATUS, 0, false},
-	        {502, BH_OUTCOME_FAILED, BH_CAUSE_STATUS, 60 * BH_SECOND, false},
-	        {503, BH_OUTCOME_FAILED, BH_CAUSE_STATUS, 60 * BH_SECOND, false},
-	        {504, BH_OUTCOME_FAILED, BH_CAUSE_STATUS, 60 * BH_SECOND, false},
-	        {599, BH_OUTCOME_FAILED, BH_CAUSE_STATUS, 0, false},
-	        {600, BH_OUTCOME_FAILED, BH_CAUSE_STATUS, 0, false},
+	        {200, BH_OUTCOME_DELIVERED, BH_CAUSE_NONE, 0, BH_ENABLED},
+	        {201, BH_OUTCOME_DELIVERED, BH_CAUSE_NONE, 0, BH_ENABLED},
+	        {202, BH_OUTCOME_DELIVERED, BH_CAUSE_NONE, 0, BH_ENABLED},
+	        {204, BH_OUTCOME_DELIVERED, BH_CAUSE_NONE, 0, BH_ENABLED},
+	        {226, BH_OUTCOME_DELIVERED, BH_CAUSE_NONE, 0, BH_ENABLED},
+	        {299, BH_OUTCOME_DELIVERED, BH_CAUSE_NONE, 0, BH_ENABLED},
+	        {199, BH_OUTCOME_FAILED, BH_CAUSE_STATUS, 0, BH_ENABLED},
+	        {300, BH_OUTCOME_FAILED, BH_CAUSE_STATUS, 0, BH_ENABLED},
+	        {301, BH_OUTCOME_FAILED, BH_CAUSE_STATUS, 0, BH_ENABLED},
+	        {304, BH_OUTCOME_FAILED, BH_CAUSE_STATUS, 0, BH_ENABLED},
+	        {308, BH_OUTCOME_FAILED, BH_CAUSE_STATUS, 0, BH_ENABLED},
+	        {400, BH_OUTCOME_FAILED, BH_CAUSE_STATUS, 0, BH_ENABLED},
+	        {401, BH_OUTCOME_FAILED, BH_CAUSE_CREDENTIALS, 0, BH_ENABLED},
+	        {403, BH_OUTCOME_FAILED, BH_CAUSE_CREDENTIALS, 0, BH_ENABLED},
+	        {404, BH_OUTCOME_FAILED, BH_CAUSE_STATUS, 0, BH_ENABLED},
+	        {410, BH_OUTCOME_GONE, BH_CAUSE_STATUS, 0, BH_DISABLED_BY_410},
+	        {429, BH_OUTCOME_FAILED, BH_CAUSE_STATUS, 60 * BH_SECOND, BH_ENABLED},
+	        {500, BH_OUTCOME_FAILED, BH_CAUSE_STATUS, 0, BH_ENABLED},
+	        {502, BH_OUTCOME_FAILED, BH_CAUSE_STATUS, 60 * BH_SECOND, BH_ENABLED},
+	        {503, BH_OUTCOME_FAILED, BH_CAUSE_STATUS, 60 * BH_SECOND, BH_ENABLED},
+	        {504, BH_OUTCOME_FAILED, BH_CAUSE_STATUS, 60 * BH_SECOND, BH_ENABLED},
+	        {599, BH_OUTCOME_FAILED, BH_CAUSE_STATUS, 0, BH_ENABLED},
+	        {600, BH_OUTCOME_FAILED, BH_CAUSE_STATUS, 0, BH_ENABLED},
 	};
 	for (size_t i = 0; i < G_N_ELEMENTS(rows); i++) {
 		g_test_message("status %d", rows[i].status);
@@ -141,6 +141,29 @@ static void an_answer_without_a_call_is_the_scripts_fault(void)
 {
 	bh_conclusion c = bh_conclude(&(bh_ending){.judgement = &by_answer}, &policy);
 	g_assert_cmpint(c.cause, ==, BH_CAUSE_SCRIPT);
+}
+
+static void a_receiver_may_end_a_delivery_or_switch_the_webhook_off(void)
+{
+	const struct {
+		int status;
+		const char *control;
+		bh_outcome outcome;
+		bh_disabled_cause disables;
+	} rows[] = {
+	        {500, "abort-message", BH_OUTCOME_REFUSED, BH_ENABLED},
+	        {200, "abort-message", BH_OUTCOME_DELIVERED, BH_ENABLED},
+	        {500, "disable", BH_OUTCOME_FAILED, BH_DISABLED_BY_RECEIVER},
+	        {204, "Disable", BH_OUTCOME_DELIVERED, BH_DISABLED_BY_RECEIVER},
+	        {410, "disable", BH_OUTCOME_GONE, BH_DISABLED_BY_410},
+	        {500, "something else", BH_OUTCOME_FAILED, BH_ENABLED},
+	};
+	for (size_t i = 0; i < G_N_ELEMENTS(rows); i++) {
+		g_test_message("%d %s", rows[i].status, rows[i].control);
+		bh_conclusion c = conclude((bh_answer){.status = rows[i].status, .control = (char *)rows[i].control});
+		g_assert_cmpint(c.outcome, ==, rows[i].outcome);
+		g_assert_cmpint(c.disables, ==, rows[i].disables);
+	}
 }
 
 /* --- times ----------------------------------------------------------------------------------- */
@@ -270,6 +293,7 @@ int main(int argc, char **argv)
 	TEST(a_hint_counts_on_every_failure_and_has_a_ceiling);
 	TEST(what_brought_no_answer_is_a_failure_and_the_guard_is_final);
 	TEST(the_method_speaks_before_the_table);
+	TEST(a_receiver_may_end_a_delivery_or_switch_the_webhook_off);
 	TEST(a_broken_script_costs_one_attempt);
 	TEST(an_answer_without_a_call_is_the_scripts_fault);
 	TEST(the_schedule_makes_ten_attempts_in_75_h_35_min_5_s);
