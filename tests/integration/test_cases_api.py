@@ -197,6 +197,7 @@ def test_an_emitter_hands_over_and_does_nothing_else(site):
 BODY = '{"type":"booking_added","data":{"property_uid":12,"contract_uid":41}}'
 
 
+@pytest.mark.smoke
 def test_api_idempotency(bellhop, site, receiver):
     """api-idempotency: twenty callers with one key and one body make one event, also after a restart and after kill -9."""
     site.webhook(receiver.url())
@@ -289,6 +290,7 @@ def test_exact_duplicates_in_one_call_count_once(site, receiver):
 # --- api-pagination-ties ------------------------------------------------------------------------
 
 
+@pytest.mark.smoke
 def test_api_pagination_ties(site, receiver):
     """api-pagination-ties: thirty deliveries of one moment, seven a page, while new ones come in: each exactly once."""
     webhooks = [site.webhook(receiver.url(f"/{n}"))["id"] for n in range(30)]
@@ -528,6 +530,7 @@ def test_head_answers_as_get_without_the_body(site):
     assert head.headers["Content-Type"] == get.headers["Content-Type"]
 
 
+@pytest.mark.smoke
 def test_many_connections_at_once(site, receiver):
     """Sixty-four callers with an event each: all accepted, all delivered."""
     site.webhook(receiver.url())

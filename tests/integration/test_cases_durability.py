@@ -19,6 +19,7 @@ def booking(n, property_uid=12):
     return {"property_uid": property_uid, "contract_uid": n}
 
 
+@pytest.mark.smoke
 def test_crash_after_send(install, make_receiver):
     """
     crash-after-send: killed at random moments, eight times, with events coming in all the while.
@@ -151,6 +152,7 @@ def test_deleted_webhook_poison(waiting_for_a_dead_receiver, what):
     assert " error " not in scene.bellhop.log
 
 
+@pytest.mark.smoke
 def test_deleted_webhook_poison_disabled_and_enabled(waiting_for_a_dead_receiver):
     """deleted-webhook-poison (b): nothing is sent while it is disabled; enabled again, all of it goes."""
     scene = waiting_for_a_dead_receiver
@@ -189,6 +191,7 @@ def test_deleted_webhook_poison_changed(waiting_for_a_dead_receiver, make_receiv
 # --- wake-without-next --------------------------------------------------------------------------
 
 
+@pytest.mark.smoke
 def test_wake_without_next(site, receiver):
     """wake-without-next: a single event after a pause is sent at once; it does not lie there until the next one comes."""
     site.webhook(receiver.url())
@@ -311,6 +314,7 @@ def test_disk_full_ingest_file_size_limit(install, make_receiver):
 # --- speed is no promise here, but memory must not follow the backlog ---------------------------
 
 
+@pytest.mark.smoke
 def test_a_long_backlog_is_worked_off_in_full(install, make_receiver):
     """More waits than a lane's window holds: none is forgotten at the refill, none is sent twice, also over a restart."""
     bellhop = install(settings={"window": "16"}).start()

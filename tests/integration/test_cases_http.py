@@ -21,6 +21,7 @@ def one_attempt(site, event):
 # --- http-stale-keepalive -----------------------------------------------------------------------
 
 
+@pytest.mark.smoke
 def test_http_stale_keepalive(site, receiver):
     """http-stale-keepalive: connections that the receiver closed while they were idle cost nobody an attempt, and make no copy."""
     receiver.idle_seconds = 0.5
@@ -228,6 +229,7 @@ def first_attempt(site, event, webhook):
     return made[0] if made else None
 
 
+@pytest.mark.smoke
 def test_http_endless_body(install, make_receiver):
     """http-endless-body: reading stops at a limit, the status counts at once, and the memory does not grow with the answer."""
     bellhop = install().start(env={"ASAN_OPTIONS": "detect_leaks=1:exitcode=99:quarantine_size_mb=1"})

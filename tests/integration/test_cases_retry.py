@@ -103,6 +103,7 @@ def parse_any(text):
     raise AssertionError(text)
 
 
+@pytest.mark.smoke
 def test_retry_410_disable(install, make_receiver):
     """
     retry-410-disable: 410 switches the webhook off at once.
@@ -215,6 +216,7 @@ def read_some_then_reset(sock):
     rst(sock)
 
 
+@pytest.mark.smoke
 def test_retry_network_errors(install, make_receiver, tmp_path):
     """retry-network-errors: everything below HTTP is a failed attempt with its own class, and the second try delivers."""
     cert, key = certificate(tmp_path / "tls")

@@ -27,6 +27,7 @@ def refuses_to_start(bellhop, *words):
     return said
 
 
+@pytest.mark.smoke
 def test_sigterm_finishes_what_is_in_flight(bellhop, site, receiver):
     """A request under way gets its answer recorded before the process leaves; nothing is sent a second time."""
     receiver.script = lambda e: (e.pause(1.0), e.send(OK))
@@ -220,6 +221,7 @@ OWN_METHOD = """return {
 """
 
 
+@pytest.mark.smoke
 def test_sighup_reads_methods_anew_and_keeps_the_old_of_a_broken_one(with_methods, make_receiver):
     bellhop = with_methods
     site = small_world(bellhop)
@@ -277,6 +279,7 @@ def test_sighup_reads_the_config_anew_and_keeps_the_old_of_a_broken_one(with_met
     wait_for(one_retry_only, "the new schedule to be used", every=0.1)
 
 
+@pytest.mark.smoke
 def test_sighup_changes_the_allow_list(install, make_receiver):
     bellhop = install(config="allow = 127.0.0.1\n", settings={"allow": None}).start()
     site = small_world(bellhop)

@@ -32,6 +32,7 @@ def environment():
     for name in list(env):
         if name.startswith("BELLHOP_"):
             del env[name]
+    env["G_SLICE"] = "always-malloc"  # GLib's own allocator hides from the sanitizers what was freed and by whom
     suppressions = ROOT / "tests" / "tsan.supp"
     env.setdefault("ASAN_OPTIONS", "detect_leaks=1:abort_on_error=0:exitcode=99")
     env.setdefault("UBSAN_OPTIONS", "print_stacktrace=1:halt_on_error=1:exitcode=99")
