@@ -86,15 +86,15 @@ void bh_loop_look_at(bh_loop *loop, bh_id id)
 	}
 }
 
-static void hear_fresh(bh_loop *loop, bh_message *message)
+static void hear_fresh(bh_loop *loop, bh_fresh *fresh)
 {
-	for (size_t i = 0; i < message->count; i++) {
-		const bh_waiting *w = &message->deliveries[i];
-		if (bh_scheduler_offer(loop->scheduler, w, message->event, loop->now) == BH_OFFER_CLOSED)
+	for (size_t i = 0; i < fresh->count; i++) {
+		const bh_waiting *w = &fresh->deliveries[i];
+		if (bh_scheduler_offer(loop->scheduler, w, fresh->event, loop->now) == BH_OFFER_CLOSED)
 			bh_loop_look_at(loop, w->webhook);
 	}
-	bh_event_unref(message->event);
-	g_free(message);
+	bh_event_unref(fresh->event);
+	g_free(fresh);
 }
 
 void bh_use_free(bh_use *use)
@@ -118,14 +118,14 @@ static void hear_one(bh_loop *loop, bh_message *message)
 {
 	switch (message->kind) {
 	case BH_MESSAGE_FRESH:
-		hear_fresh(loop, message);
+		hear_fresh(loop, (bh_fresh *)message);
 		return;
 	case BH_MESSAGE_CHANGED:
 		bh_loop_look_at(loop, message->webhook);
 		g_free(message);
 		return;
 	case BH_MESSAGE_PAPER:
-		bh_loop_paper_back(loop, message->paper); /* the message is part of it */
+		bh_loop_paper_back(loop, message->paper);
 		return;
 	case BH_MESSAGE_USE:
 		hear_use(loop, message);

@@ -31,12 +31,17 @@ struct bh_message {
 	enum { BH_MESSAGE_FRESH, BH_MESSAGE_CHANGED, BH_MESSAGE_PAPER, BH_MESSAGE_USE, BH_MESSAGE_STOP } kind;
 	bh_message *next;
 	bh_id webhook;   /* CHANGED */
-	bh_paper *paper; /* PAPER: durable, or given up */
+	bh_paper *paper; /* PAPER: durable, or given up; the message is part of it */
 	bh_use *use;     /* USE */
-	bh_event *event; /* FRESH: a reference */
+};
+
+/* FRESH: deliveries of one event that became durable. */
+typedef struct bh_fresh {
+	bh_message message; /* first */
+	bh_event *event;    /* a reference */
 	size_t count;
 	bh_waiting deliveries[];
-};
+} bh_fresh;
 
 /* Takes the message. `urgent`: the loop is woken at the next bh_loop_flush; else it will see it when it wakes anyway. */
 void bh_loop_post(bh_loop *loop, bh_message *message, bool urgent);

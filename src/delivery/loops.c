@@ -109,7 +109,7 @@ static void drop_mail(bh_loop *loop)
 		bh_message *message = loop->inbox;
 		loop->inbox = message->next;
 		if (message->kind == BH_MESSAGE_FRESH)
-			bh_event_unref(message->event);
+			bh_event_unref(((bh_fresh *)message)->event);
 		else if (message->kind == BH_MESSAGE_USE)
 			bh_use_free(message->use);
 		if (message->kind == BH_MESSAGE_PAPER)
@@ -203,17 +203,17 @@ static bh_waiting waiting_of(const bh_delivery *d)
 
 static void fresh_for(bh_loop *loop, bh_event *event, bh_delivery *const *deliveries, size_t count)
 {
-	bh_message *message = g_malloc(sizeof(bh_message) + count * sizeof(bh_waiting));
-	*message = (bh_message){.kind = BH_MESSAGE_FRESH};
+	bh_fresh *fresh = g_malloc(sizeof(bh_fresh) + count * sizeof(bh_waiting));
+	*fresh = (bh_fresh){.message.kind = BH_MESSAGE_FRESH};
 	for (size_t i = 0; i < count; i++)
 		if (deliveries[i]->state == BH_STATE_PENDING && bh_loop_of_webhook(loop, deliveries[i]->webhook_id))
-			message->deliveries[message->count++] = waiting_of(deliveries[i]);
-	if (message->count == 0) {
-		g_free(message);
+			fresh->deliveries[fresh->count++] = waiting_of(deliveries[i]);
+	if (fresh->count == 0) {
+		g_free(fresh);
 		return;
 	}
-	message->event = bh_event_ref(event);
-	bh_loop_post(loop, message, true);
+	fresh->event = bh_event_ref(event);
+	bh_loop_post(loop, &fresh->message, true);
 }
 
 static void tell_fresh(void *user, bh_event *event, bh_delivery *const *deliveries, size_t count)
