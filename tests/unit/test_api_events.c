@@ -194,6 +194,7 @@ static void unknown_types_are_accepted_if_the_site_wants(void)
 typedef struct racer {
 	const house *h;
 	const char *name; /* the Idempotency-Key; NULL: none */
+	const char *body; /* NULL: BOOKING */
 	reply r;
 } racer;
 
@@ -201,7 +202,7 @@ static void *race(void *user)
 {
 	racer *one = user;
 
-	one->r = post(one->h, one->h->emit, one->name, BOOKING);
+	one->r = post(one->h, one->h->emit, one->name, one->body ? one->body : BOOKING);
 	return NULL;
 }
 
@@ -424,6 +425,32 @@ static void old_news_changes_nothing(void)
 	close_house(h);
 }
 
+static void news_that_the_directory_refuses_is_planned_again(void)
+{
+	house *h = open_house();
+	pthread_t threads[3];
+	racer racers[G_N_ELEMENTS(threads)];
+	const char *gone = "{\"type\":\"property_deleted\",\"data\":{\"property_uid\":12}}";
+
+	/* While the journal is busy with the first, two tell the same news, each seeing the property still there. */
+	pthread_mutex_lock(&h->gate);
+	for (size_t i = 0; i < G_N_ELEMENTS(threads); i++) {
+		racers[i] = (racer){.h = h, .body = i == 0 ? BOOKING : gone};
+		g_assert_cmpint(pthread_create(&threads[i], NULL, race, &racers[i]), ==, 0);
+		g_autofree char *line = g_strdup_printf("bellhop_api_suspended %zu\n", i + 1);
+		wait_for_metric(h, line);
+	}
+	pthread_mutex_unlock(&h->gate);
+	for (size_t i = 0; i < G_N_ELEMENTS(threads); i++) {
+		pthread_join(threads[i], NULL);
+		assert_status(&racers[i].r, 202);
+		reply_clear(&racers[i].r);
+	}
+	g_assert_cmpuint(count(h, "/v1/events?type=property_deleted"), ==, 2);
+	assert_refused(h, h->site, "GET", "/v1/properties/12", NULL, 404, "not_found");
+	close_house(h);
+}
+
 static void jomres_own_form_is_read(void)
 {
 	house *h = open_house();
@@ -459,6 +486,7 @@ int main(int argc, char **argv)
 	TEST(an_event_of_a_new_property_reaches_its_manager);
 	TEST(the_last_event_of_a_property_is_still_told);
 	TEST(old_news_changes_nothing);
+	TEST(news_that_the_directory_refuses_is_planned_again);
 	TEST(jomres_own_form_is_read);
 	return g_test_run();
 }
