@@ -1,33 +1,9 @@
 #include "store/findings.h"
 
 #include "base/error.h"
+#include "store/words.h"
 
-#include <inttypes.h>
 #include <string.h>
-
-/* Ids are most of the text, and printf takes longer over one than the database over the row. */
-static void append_id(GString *text, bh_id id)
-{
-	char digits[20];
-	size_t at = sizeof digits;
-	uint64_t rest = (uint64_t)id;
-
-	do {
-		digits[--at] = (char)('0' + rest % 10);
-		rest /= 10;
-	} while (rest > 0);
-	g_string_append_len(text, digits + at, (gssize)(sizeof digits - at));
-}
-
-static void append_manager(GString *text, const char *manager)
-{
-	for (const unsigned char *c = (const unsigned char *)manager; *c; c++) {
-		if (*c <= ' ' || *c == ':' || *c == '%')
-			g_string_append_printf(text, "%%%02x", *c);
-		else
-			g_string_append_c(text, (char)*c);
-	}
-}
 
 void bh_findings_write(GString *text, const bh_finding *findings, size_t count, bh_delivery *const *deliveries,
 		       size_t delivery_count)
@@ -41,14 +17,14 @@ void bh_findings_write(GString *text, const bh_finding *findings, size_t count, 
 
 		if (i > 0)
 			g_string_append_c(text, ' ');
-		append_id(text, f->webhook);
+		bh_words_add_number(text, f->webhook);
 		g_string_append_c(text, ':');
 		g_string_append(text, bh_verdict_name(f->verdict));
 		g_string_append_c(text, ':');
-		append_id(text, delivery);
+		bh_words_add_number(text, delivery);
 		if (f->manager) {
 			g_string_append_c(text, ':');
-			append_manager(text, f->manager);
+			bh_words_add_text(text, f->manager, ':');
 		}
 	}
 	g_assert(made == delivery_count);
@@ -74,7 +50,7 @@ static bool read_finding(const char *word, bh_finding *ret, bh_id *ret_delivery)
 		return false;
 	ret->manager = NULL;
 	if (count == 4)
-		ret->manager = g_uri_unescape_string(fields[3], NULL);
+		ret->manager = bh_word_text(fields[3]);
 	return count == 3 || ret->manager;
 }
 

@@ -3,8 +3,7 @@
  *
  *   <webhook>:<verdict>:<delivery>[:<manager>]     "721:triggered:734:17 722:type_not_selected:0:17"
  *
- * Rows of their own would cost more than the delivery itself, and nobody asks for them but `explain`. In a
- * manager's id, what would end the word or the field is written as %xx.
+ * Rows of their own would cost more than the delivery itself, and nobody asks for them but `explain`.
  */
 #pragma once
 

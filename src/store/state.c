@@ -43,7 +43,7 @@ bool bh_state_parse(const char *text, bh_state *ret)
 
 bool bh_state_is_final(bh_state state)
 {
-	return state > BH_STATE_HELD;
+	return state != BH_STATE_PENDING && state != BH_STATE_HELD;
 }
 
 bool bh_state_may_move(bh_state from, bh_state to)

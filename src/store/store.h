@@ -15,11 +15,14 @@
 #include <glib.h>
 #include <stdbool.h>
 
-/* The states of a delivery and the moves between them (the table in state.c, tested row by row). 0 is none, 1 is not used. */
+/*
+ * The states of a delivery and the moves between them (the table in state.c, tested row by row). 0 is none. The numbers
+ * are stored, and chosen: a row keeps its size from PENDING to DELIVERED, and what is above DELIVERED is unusual.
+ */
 typedef enum bh_state {
 	BH_STATE_PENDING = 2,
-	BH_STATE_HELD,      /* the webhook is disabled */
 	BH_STATE_DELIVERED, /* 2xx, or the method says so */
+	BH_STATE_HELD,      /* the webhook is disabled */
 	BH_STATE_GONE,      /* 410 */
 	BH_STATE_EXHAUSTED, /* no attempt or no time left, or a final refusal */
 	BH_STATE_COALESCED, /* a newer one with the same key was sent */

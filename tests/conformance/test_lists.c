@@ -10,6 +10,7 @@
 
 #define EVENTS 40000
 #define BATCH 500
+#define LATE 50
 #define WEBHOOKS 40
 #define PROPERTIES 30
 #define QUERIES 300
@@ -93,6 +94,8 @@ static void write_all(model *m)
 		write_batch(m, 10 * (first + (late ? BATCH : 0)) + 10, BATCH);
 		write_batch(m, 10 * (first + (late ? 0 : BATCH)) + 10, BATCH);
 	}
+	for (int i = 0; i < LATE; i++) /* long after, in a gap in each fiftieth */
+		write_batch(m, 10 * (i * (EVENTS / LATE) + below(m, EVENTS / LATE)) + 3, 1);
 	g_array_sort(m->events, by_id);
 }
 

@@ -12,6 +12,7 @@
 #include <glib.h>
 #include <sqlite3.h>
 #include <stdbool.h>
+#include <stdint.h>
 
 #define BH_DB_BUSY_WAIT_MS 5000 /* for another program that writes: then BH_ERROR_BUSY */
 
@@ -22,8 +23,6 @@ typedef enum bh_sql_slot {
 	BH_SQL_INSERT_EVENT,
 	BH_SQL_FIND_DUPLICATE,
 	BH_SQL_INSERT_DELIVERY,
-	BH_SQL_NOTE_EVENT,
-	BH_SQL_NOTE_DELIVERY,
 	BH_SQL_MOVE_ATTEMPTED,
 	BH_SQL_COUNT_ATTEMPT,
 	BH_SQL_INSERT_ATTEMPT,
@@ -34,7 +33,8 @@ typedef enum bh_sql_slot {
 	BH_SQL_NEWEST_PENDING,
 	BH_SQL_SWEEP_PENDING,
 	BH_SQL_SWEEP_UNUSUAL,
-	BH_SQL_WAITING,
+	BH_SQL_WAITING_DUE_THEN,
+	BH_SQL_WAITING_LATER,
 	BH_SQL_NEXT_PENDING_WEBHOOK,
 	BH_SQL_NEXT_HELD_WEBHOOK,
 	BH_SQL_COUNT_PENDING,
@@ -115,6 +115,11 @@ static inline void bh_bind_span(bh_rows *rows, int place, bh_span text)
 static inline void bh_bind_int(bh_rows *rows, int place, int64_t number)
 {
 	sqlite3_bind_int64(rows->stmt, place, number);
+}
+
+static inline void bh_bind_limit(bh_rows *rows, int place, size_t limit)
+{
+	sqlite3_bind_int64(rows->stmt, place, limit > INT64_MAX ? INT64_MAX : (int64_t)limit);
 }
 
 static inline const char *bh_text_at(const bh_rows *rows, int column)

@@ -12,7 +12,7 @@
 
 /* The statements below name states by number. */
 G_STATIC_ASSERT(BH_STATE_PENDING == 2);
-G_STATIC_ASSERT(BH_STATE_DELIVERED == 4);
+G_STATIC_ASSERT(BH_STATE_DELIVERED == 3);
 
 static bool find_deliveries(bh_sqlite_reader *r, const bh_list *list, bh_newest *newest, GError **error);
 static bool find_events(bh_sqlite_reader *r, const bh_list *list, bh_newest *newest, GError **error);
@@ -121,14 +121,14 @@ static bool take_all(bh_rows *rows, bh_newest *newest, GError **error)
 static const bh_sql LIST_ALL = {BH_SQL_LIST_DELIVERIES, "list deliveries",
 				"SELECT id FROM delivery WHERE id < ?1 ORDER BY id DESC LIMIT ?2"};
 static const bh_sql LIST_DELIVERED = {BH_SQL_LIST_DELIVERED, "list deliveries that were delivered",
-				      "SELECT id FROM delivery WHERE id < ?1 AND state = 4 ORDER BY id DESC LIMIT ?2"};
+				      "SELECT id FROM delivery WHERE id < ?1 AND state = 3 ORDER BY id DESC LIMIT ?2"};
 /* Sorts what is pending, keeping no more than the page: a quarter of a second for a million, and no index to keep. */
 static const bh_sql LIST_PENDING = {BH_SQL_LIST_PENDING, "list pending deliveries",
 				    "SELECT id FROM delivery INDEXED BY delivery_pending WHERE state = 2 AND id < ?1"
 				    " ORDER BY id DESC LIMIT ?2"};
 static const bh_sql LIST_UNUSUAL = {BH_SQL_LIST_UNUSUAL, "list deliveries in a state",
 				    "SELECT id FROM delivery INDEXED BY delivery_unusual WHERE id < ?1 AND state = ?3"
-				    " AND state NOT IN (2, 4) ORDER BY id DESC LIMIT ?2"};
+				    " AND state > 3 ORDER BY id DESC LIMIT ?2"};
 
 static const bh_sql *list_of(bh_state state)
 {
@@ -147,7 +147,7 @@ static bool of_everybody(bh_sqlite_reader *r, const bh_list *list, bh_newest *ne
 	if (!rows.stmt)
 		return false;
 	bh_bind_int(&rows, 1, newest->before);
-	bh_bind_int(&rows, 2, (int64_t)MIN(list->limit, G_MAXINT64));
+	bh_bind_limit(&rows, 2, list->limit);
 	if (sql == &LIST_UNUSUAL)
 		bh_bind_int(&rows, 3, list->state);
 	return take_all(&rows, newest, error);
@@ -160,7 +160,7 @@ static const bh_sql LIST_PENDING_OF = {
 static const bh_sql LIST_UNUSUAL_OF = {BH_SQL_LIST_UNUSUAL_OF_WEBHOOK, "list deliveries of a webhook in a state",
 				       "SELECT id FROM delivery INDEXED BY delivery_unusual_by_webhook WHERE "
 				       "webhook_id = ?1 AND id < ?2 AND state = ?4"
-				       " AND state NOT IN (2, 4) ORDER BY id DESC LIMIT ?3"};
+				       " AND state > 3 ORDER BY id DESC LIMIT ?3"};
 
 static bool of_webhook(bh_sqlite_reader *r, bh_id webhook, const bh_list *list, bh_newest *newest, GError **error)
 {
@@ -171,7 +171,7 @@ static bool of_webhook(bh_sqlite_reader *r, bh_id webhook, const bh_list *list, 
 		return false;
 	bh_bind_int(&rows, 1, webhook);
 	bh_bind_int(&rows, 2, newest->before);
-	bh_bind_int(&rows, 3, (int64_t)MIN(list->limit, G_MAXINT64));
+	bh_bind_limit(&rows, 3, list->limit);
 	if (!pending)
 		bh_bind_int(&rows, 4, list->state);
 	return take_all(&rows, newest, error);
@@ -216,7 +216,7 @@ static bool all_events(bh_sqlite_reader *r, const bh_list *list, bh_newest *newe
 	if (!rows.stmt)
 		return false;
 	bh_bind_int(&rows, 1, newest->before);
-	bh_bind_int(&rows, 2, (int64_t)MIN(list->limit, G_MAXINT64));
+	bh_bind_limit(&rows, 2, list->limit);
 	return take_all(&rows, newest, error);
 }
 

@@ -2,6 +2,7 @@
 #include "store/sqlite/sqlite.h"
 
 #include "base/error.h"
+#include "store/facts.h"
 #include "store/findings.h"
 
 #include <errno.h>
@@ -10,8 +11,8 @@
 
 /* The statements below name states by number. */
 G_STATIC_ASSERT(BH_STATE_PENDING == 2);
-G_STATIC_ASSERT(BH_STATE_HELD == 3);
-G_STATIC_ASSERT(BH_STATE_DELIVERED == 4);
+G_STATIC_ASSERT(BH_STATE_HELD == 4);
+G_STATIC_ASSERT(BH_STATE_DELIVERED == 3);
 
 static bh_db *db_of(bh_reader *r)
 {
@@ -20,36 +21,73 @@ static bh_db *db_of(bh_reader *r)
 
 /* --- What waits ---------------------------------------------------------------------------------------------- */
 
-static const bh_sql WAITING = {BH_SQL_WAITING, "read waiting deliveries",
-			       "SELECT id, event_id, webhook_id, at, created_at, spent, attempts, is_test FROM "
-			       "delivery INDEXED BY delivery_pending"
-			       " WHERE webhook_id = ?1 AND state = 2 AND (at, id) > (?2, ?3) ORDER BY at, id LIMIT ?4"};
+/*
+ * Two ranges of the index, since SQLite would seek to the due time alone and read past all that are due with it: a
+ * million, when a sweep made them so.
+ */
+static const bh_sql WAITING_DUE_THEN = {
+	BH_SQL_WAITING_DUE_THEN, "read waiting deliveries",
+	"SELECT id, event_id, webhook_id, at, created_at, spent, attempts, is_test"
+	" FROM delivery INDEXED BY delivery_pending"
+	" WHERE webhook_id = ?1 AND state = 2 AND at = ?2 AND id > ?3 ORDER BY id LIMIT ?4"};
+static const bh_sql WAITING_LATER = {BH_SQL_WAITING_LATER, "read waiting deliveries",
+				     "SELECT id, event_id, webhook_id, at, created_at, spent, attempts, is_test"
+				     " FROM delivery INDEXED BY delivery_pending"
+				     " WHERE webhook_id = ?1 AND state = 2 AND at > ?2 ORDER BY at, id LIMIT ?3"};
 
-bool bh_sqlite_waiting(bh_reader *r, bh_id webhook, bh_usec after_due, bh_id after_id, size_t limit, GArray *ret,
-		       GError **error)
+static bool take_waiting(bh_rows *rows, GArray *ret, GError **error)
 {
-	g_auto(bh_rows) rows = bh_rows_of(db_of(r), &WAITING, error);
+	while (bh_rows_next(rows, error)) {
+		bh_waiting w = {
+			.delivery = bh_int_at(rows, 0),
+			.event = bh_int_at(rows, 1),
+			.webhook = bh_int_at(rows, 2),
+			.due_at = bh_int_at(rows, 3),
+			.created_at = bh_int_at(rows, 4),
+			.spent = (int)bh_int_at(rows, 5),
+			.attempts = (int)bh_int_at(rows, 6),
+			.is_test = bh_int_at(rows, 7) != 0,
+		};
+		g_array_append_val(ret, w);
+	}
+	return !rows->failed;
+}
+
+static bool due_then(bh_reader *r, bh_id webhook, bh_usec due, bh_id after, size_t limit, GArray *ret, GError **error)
+{
+	g_auto(bh_rows) rows = bh_rows_of(db_of(r), &WAITING_DUE_THEN, error);
 
 	if (!rows.stmt)
 		return false;
 	bh_bind_int(&rows, 1, webhook);
-	bh_bind_int(&rows, 2, after_due);
-	bh_bind_int(&rows, 3, after_id);
-	bh_bind_int(&rows, 4, (int64_t)MIN(limit, G_MAXINT64));
-	while (bh_rows_next(&rows, error)) {
-		bh_waiting w = {
-			.delivery = bh_int_at(&rows, 0),
-			.event = bh_int_at(&rows, 1),
-			.webhook = bh_int_at(&rows, 2),
-			.due_at = bh_int_at(&rows, 3),
-			.created_at = bh_int_at(&rows, 4),
-			.spent = (int)bh_int_at(&rows, 5),
-			.attempts = (int)bh_int_at(&rows, 6),
-			.is_test = bh_int_at(&rows, 7) != 0,
-		};
-		g_array_append_val(ret, w);
-	}
-	return !rows.failed;
+	bh_bind_int(&rows, 2, due);
+	bh_bind_int(&rows, 3, after);
+	bh_bind_limit(&rows, 4, limit);
+	return take_waiting(&rows, ret, error);
+}
+
+static bool due_later(bh_reader *r, bh_id webhook, bh_usec due, size_t limit, GArray *ret, GError **error)
+{
+	g_auto(bh_rows) rows = bh_rows_of(db_of(r), &WAITING_LATER, error);
+
+	if (!rows.stmt)
+		return false;
+	bh_bind_int(&rows, 1, webhook);
+	bh_bind_int(&rows, 2, due);
+	bh_bind_limit(&rows, 3, limit);
+	return take_waiting(&rows, ret, error);
+}
+
+bool bh_sqlite_waiting(bh_reader *r, bh_id webhook, bh_usec after_due, bh_id after_id, size_t limit, GArray *ret,
+		       GError **error)
+{
+	guint before = ret->len;
+	g_auto(bh_tx) tx = bh_tx_read(db_of(r), error);
+
+	if (!tx.db || !due_then(r, webhook, after_due, after_id, limit, ret, error))
+		return false;
+	size_t rest = limit - (ret->len - before);
+	return rest == 0 || due_later(r, webhook, after_due, rest, ret, error);
 }
 
 /* One seek for each webhook: the first entry of the index behind the last webhook found. */
@@ -60,7 +98,7 @@ static const bh_sql NEXT_PENDING_WEBHOOK = {
 static const bh_sql NEXT_HELD_WEBHOOK = {
 	BH_SQL_NEXT_HELD_WEBHOOK, "find webhooks with held deliveries",
 	"SELECT webhook_id FROM delivery INDEXED BY delivery_unusual_by_webhook"
-	" WHERE state = 3 AND state NOT IN (2, 4) AND webhook_id > ?1 ORDER BY webhook_id LIMIT 1"};
+	" WHERE state = 4 AND state > 3 AND webhook_id > ?1 ORDER BY webhook_id LIMIT 1"};
 
 static bool next_webhook(bh_reader *r, const bh_sql *sql, bh_id *webhook, bool *ret_found, GError **error)
 {
@@ -100,7 +138,7 @@ static const bh_sql COUNT_PENDING = {
 	" LIMIT ?2)"};
 static const bh_sql COUNT_HELD = {BH_SQL_COUNT_HELD, "count held deliveries",
 				  "SELECT count(*) FROM (SELECT 1 FROM delivery INDEXED BY delivery_unusual_by_webhook"
-				  " WHERE state = 3 AND state NOT IN (2, 4) AND webhook_id = ?1 LIMIT ?2)"};
+				  " WHERE state = 4 AND state > 3 AND webhook_id = ?1 LIMIT ?2)"};
 
 bool bh_sqlite_count(bh_reader *r, bh_id webhook, bh_state state, size_t most, size_t *ret, GError **error)
 {
@@ -110,7 +148,7 @@ bool bh_sqlite_count(bh_reader *r, bh_id webhook, bh_state state, size_t most, s
 	if (!rows.stmt)
 		return false;
 	bh_bind_int(&rows, 1, webhook);
-	bh_bind_int(&rows, 2, (int64_t)MIN(most, G_MAXINT64));
+	bh_bind_limit(&rows, 2, most);
 	if (!bh_rows_next(&rows, error))
 		return false;
 	*ret = (size_t)bh_int_at(&rows, 0);
@@ -233,83 +271,72 @@ bh_findings *bh_sqlite_findings(bh_reader *r, bh_id event, GError **error)
 
 /* --- Attempts, audit ----------------------------------------------------------------------------------------- */
 
-static const bh_sql ATTEMPTS = {
-	BH_SQL_ATTEMPTS, "read attempts",
-	"SELECT delivery_id, number, started_at, dns, connect, tls, first_byte, total, outcome, cause, sentence, "
-	"status,"
-	" http_version, address, request, response, body, shape, sent FROM attempt WHERE delivery_id = ?1 AND number > "
-	"?2"
-	" ORDER BY number LIMIT ?3"};
+static const bh_sql ATTEMPTS = {BH_SQL_ATTEMPTS, "read attempts",
+				"SELECT delivery_id, number, started_at, facts, sentence, request, response, body, sent"
+				" FROM attempt WHERE delivery_id = ?1 AND number > ?2 ORDER BY number LIMIT ?3"};
 
+/* What the caller sees, and where its texts are. */
 typedef struct kept_attempt {
-	bh_attempt_kept kept; /* first, so that it is freed as what the caller sees */
-	char texts[];
+	bh_attempt_kept kept;
+	char **facts;
+	char *sentence, *request, *response, *body, *sent;
 } kept_attempt;
 
-/* With a NUL behind, which does not count. */
-static bh_span keep_bytes(char **place, const bh_rows *rows, int column)
+static void kept_attempt_free(kept_attempt *a)
+{
+	g_strfreev(a->facts);
+	g_free(a->sentence);
+	g_free(a->request);
+	g_free(a->response);
+	g_free(a->body);
+	g_free(a->sent);
+	g_free(a);
+}
+G_DEFINE_AUTOPTR_CLEANUP_FUNC(kept_attempt, kept_attempt_free)
+
+static bh_span keep_bytes(char **keeper, const bh_rows *rows, int column)
 {
 	bh_span given = bh_span_at(rows, column);
-	bh_span kept = {*place, given.size};
 
-	if (given.size)
-		memcpy(*place, given.at, given.size);
-	(*place)[given.size] = '\0';
-	*place += given.size + 1;
-	return kept;
+	*keeper = g_memdup2(given.at, given.size);
+	return (bh_span){*keeper, given.size};
 }
 
-static const char *keep_text(char **place, const bh_rows *rows, int column)
+static kept_attempt *attempt_of(const bh_rows *rows, GError **error)
 {
-	return keep_bytes(place, rows, column).at;
-}
+	g_autoptr(kept_attempt) a = g_new0(kept_attempt, 1);
+	bh_attempt_row *row = &a->kept.row;
 
-enum { FIRST_TEXT = 8, LAST_TEXT = 18 };
-
-static bh_attempt_kept *attempt_of(const bh_rows *rows)
-{
-	size_t bytes = 0;
-	for (int column = FIRST_TEXT; column <= LAST_TEXT; column++)
-		bytes += (size_t)sqlite3_column_bytes(rows->stmt, column) + 1;
-
-	kept_attempt *a = g_malloc0(sizeof *a + bytes);
-	char *place = a->texts;
-	a->kept.row = (bh_attempt_row){
-		.delivery_id = bh_int_at(rows, 0),
-		.number = (int)bh_int_at(rows, 1),
-		.started_at = bh_int_at(rows, 2),
-		.dns = bh_int_at(rows, 3),
-		.connect = bh_int_at(rows, 4),
-		.tls = bh_int_at(rows, 5),
-		.first_byte = bh_int_at(rows, 6),
-		.total = bh_int_at(rows, 7),
-		.outcome = keep_text(&place, rows, 8),
-		.cause = keep_text(&place, rows, 9),
-		.sentence = keep_text(&place, rows, 10),
-		.status = (int)bh_int_at(rows, 11),
-		.http_version = keep_text(&place, rows, 12),
-		.address = keep_text(&place, rows, 13),
-		.request = keep_text(&place, rows, 14),
-		.response = keep_text(&place, rows, 15),
-		.body = keep_bytes(&place, rows, 16),
-		.shape = keep_text(&place, rows, 17),
-		.sent = keep_bytes(&place, rows, 18),
-	};
-	return &a->kept;
+	a->facts = bh_facts_read(bh_text_at(rows, 3), row, error);
+	if (!a->facts)
+		return NULL;
+	row->delivery_id = bh_int_at(rows, 0);
+	row->number = (int)bh_int_at(rows, 1);
+	row->started_at = bh_int_at(rows, 2);
+	row->sentence = a->sentence = g_strdup(bh_text_at(rows, 4));
+	row->request = a->request = g_strdup(bh_text_at(rows, 5));
+	row->response = a->response = g_strdup(bh_text_at(rows, 6));
+	row->body = keep_bytes(&a->body, rows, 7);
+	row->sent = keep_bytes(&a->sent, rows, 8);
+	return g_steal_pointer(&a);
 }
 
 GPtrArray *bh_sqlite_attempts(bh_reader *r, bh_id delivery, int after, size_t limit, GError **error)
 {
-	g_autoptr(GPtrArray) attempts = g_ptr_array_new_with_free_func(g_free);
+	g_autoptr(GPtrArray) attempts = g_ptr_array_new_with_free_func((GDestroyNotify)kept_attempt_free);
 	g_auto(bh_rows) rows = bh_rows_of(db_of(r), &ATTEMPTS, error);
 
 	if (!rows.stmt)
 		return NULL;
 	bh_bind_int(&rows, 1, delivery);
 	bh_bind_int(&rows, 2, after);
-	bh_bind_int(&rows, 3, (int64_t)MIN(limit, G_MAXINT64));
-	while (bh_rows_next(&rows, error))
-		g_ptr_array_add(attempts, attempt_of(&rows));
+	bh_bind_limit(&rows, 3, limit);
+	while (bh_rows_next(&rows, error)) {
+		kept_attempt *a = attempt_of(&rows, error);
+		if (!a)
+			return NULL;
+		g_ptr_array_add(attempts, a);
+	}
 	return rows.failed ? NULL : g_steal_pointer(&attempts);
 }
 
@@ -324,7 +351,7 @@ GPtrArray *bh_sqlite_audit(bh_reader *r, int64_t before, size_t limit, GError **
 	if (!rows.stmt)
 		return NULL;
 	bh_bind_int(&rows, 1, before > 0 ? before : G_MAXINT64);
-	bh_bind_int(&rows, 2, (int64_t)MIN(limit, G_MAXINT64));
+	bh_bind_limit(&rows, 2, limit);
 	while (bh_rows_next(&rows, error)) {
 		bh_audit *a = g_new0(bh_audit, 1);
 		a->id = bh_int_at(&rows, 0);

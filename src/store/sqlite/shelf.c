@@ -2,83 +2,114 @@
 
 #include <string.h>
 
-static const bh_sql NOTE_EVENT = {
-	BH_SQL_NOTE_EVENT, "note an event",
-	"INSERT INTO recent_event (event_id, type, property_id, manager_id) VALUES (?1, ?2, ?3, ?4)"};
-static const bh_sql NOTE_DELIVERY = {BH_SQL_NOTE_DELIVERY, "note a delivery",
-				     "INSERT INTO recent_delivery (delivery_id, webhook_id) VALUES (?1, ?2)"};
+/* --- Writing ------------------------------------------------------------------------------------------------- */
 
-bool bh_shelf_note_event(bh_sqlite *s, const bh_event *e, GError **error)
+static const bh_sql LATE_DELIVERY = {-1, "shelve a late delivery",
+				     "INSERT INTO shelved_delivery (shelf, webhook_id, delivery_id)"
+				     " VALUES ((SELECT max(number) FROM shelf WHERE holds = 'delivery'), ?1, ?2)"};
+static const bh_sql LATE_FIELD = {-1, "shelve a late event",
+				  "INSERT INTO shelved_event (shelf, field, value, event_id)"
+				  " VALUES ((SELECT max(number) FROM shelf WHERE holds = 'event'), ?1, ?2, ?3)"};
+static const bh_sql LOWER_SHELF = {-1, "shelve a late row",
+				   "UPDATE shelf SET least_id = min(least_id, ?2)"
+				   " WHERE holds = ?1 AND number = (SELECT max(number) FROM shelf WHERE holds = ?1)"};
+
+static bool lower_shelf(bh_sqlite *s, const char *holds, bh_id id, GError **error)
 {
-	g_auto(bh_rows) rows = bh_rows_of(&s->db, &NOTE_EVENT, error);
+	g_auto(bh_rows) rows = bh_rows_of(&s->db, &LOWER_SHELF, error);
 
 	if (!rows.stmt)
 		return false;
-	bh_bind_int(&rows, 1, e->id);
-	bh_bind_text(&rows, 2, e->type);
-	bh_bind_text(&rows, 3, e->property_id);
-	bh_bind_text(&rows, 4, e->manager_id);
-	s->recent.events++;
+	bh_bind_text(&rows, 1, holds);
+	bh_bind_int(&rows, 2, id);
 	return bh_rows_run(&rows, error);
 }
 
 bool bh_shelf_note_delivery(bh_sqlite *s, const bh_delivery *d, GError **error)
 {
-	g_auto(bh_rows) rows = bh_rows_of(&s->db, &NOTE_DELIVERY, error);
-
+	if (d->id > s->recent.shelved_deliveries) {
+		s->recent.deliveries++;
+		return true;
+	}
+	g_auto(bh_rows) rows = bh_rows_of(&s->db, &LATE_DELIVERY, error);
 	if (!rows.stmt)
 		return false;
-	bh_bind_int(&rows, 1, d->id);
-	bh_bind_int(&rows, 2, d->webhook_id);
-	s->recent.deliveries++;
+	bh_bind_int(&rows, 1, d->webhook_id);
+	bh_bind_int(&rows, 2, d->id);
+	return bh_rows_run(&rows, error) && lower_shelf(s, "delivery", d->id, error);
+}
+
+static bool shelve_field(bh_sqlite *s, const char *field, const char *value, bh_id event, GError **error)
+{
+	if (!value)
+		return true;
+	g_auto(bh_rows) rows = bh_rows_of(&s->db, &LATE_FIELD, error);
+	if (!rows.stmt)
+		return false;
+	bh_bind_text(&rows, 1, field);
+	bh_bind_text(&rows, 2, value);
+	bh_bind_int(&rows, 3, event);
 	return bh_rows_run(&rows, error);
 }
 
+bool bh_shelf_note_event(bh_sqlite *s, const bh_event *e, GError **error)
+{
+	if (e->id > s->recent.shelved_events) {
+		s->recent.events++;
+		return true;
+	}
+	return shelve_field(s, "m", e->manager_id, e->id, error) &&
+	       shelve_field(s, "p", e->property_id, e->id, error) && shelve_field(s, "t", e->type, e->id, error) &&
+	       lower_shelf(s, "event", e->id, error);
+}
+
 static const char SHELVE_DELIVERIES[] =
-	"INSERT INTO shelf SELECT 'delivery',"
-	" coalesce((SELECT max(number) FROM shelf WHERE holds = 'delivery'), 0) + 1, min(delivery_id),"
-	" max(max(delivery_id), coalesce((SELECT max(greatest_id) FROM shelf WHERE holds = 'delivery'), 0))"
-	" FROM recent_delivery;"
-	"INSERT INTO shelved_delivery SELECT (SELECT max(number) FROM shelf WHERE holds = 'delivery'), webhook_id, "
-	"delivery_id"
-	" FROM recent_delivery ORDER BY webhook_id, delivery_id;"
-	"DELETE FROM recent_delivery";
+	"INSERT INTO shelf (holds, number, least_id, greatest_id)"
+	" SELECT 'delivery', last.number + 1, min(delivery.id), max(delivery.id) FROM delivery,"
+	" (SELECT coalesce(max(number), 0) AS number, coalesce(max(greatest_id), 0) AS id"
+	" FROM shelf WHERE holds = 'delivery') AS last WHERE delivery.id > last.id;"
+	"INSERT INTO shelved_delivery (shelf, webhook_id, delivery_id)"
+	" SELECT number, webhook_id, delivery.id FROM shelf, delivery"
+	" WHERE holds = 'delivery' AND number = (SELECT max(number) FROM shelf WHERE holds = 'delivery')"
+	" AND delivery.id BETWEEN least_id AND greatest_id ORDER BY webhook_id, delivery.id";
 
 /* Field by field in the order of the key, so that the whole shelf is one ascending run. */
 static const char SHELVE_EVENTS[] =
-	"INSERT INTO shelf SELECT 'event', coalesce((SELECT max(number) FROM shelf WHERE holds = 'event'), 0) + 1,"
-	" min(event_id), max(max(event_id), coalesce((SELECT max(greatest_id) FROM shelf WHERE holds = 'event'), 0))"
-	" FROM recent_event;"
-	"INSERT INTO shelved_event SELECT (SELECT max(number) FROM shelf WHERE holds = 'event'), 'm', manager_id, "
-	"event_id"
-	" FROM recent_event WHERE manager_id IS NOT NULL ORDER BY manager_id, event_id;"
-	"INSERT INTO shelved_event SELECT (SELECT max(number) FROM shelf WHERE holds = 'event'), 'p', property_id, "
-	"event_id"
-	" FROM recent_event WHERE property_id IS NOT NULL ORDER BY property_id, event_id;"
-	"INSERT INTO shelved_event SELECT (SELECT max(number) FROM shelf WHERE holds = 'event'), 't', type, event_id"
-	" FROM recent_event ORDER BY type, event_id;"
-	"DELETE FROM recent_event";
+	"INSERT INTO shelf (holds, number, least_id, greatest_id)"
+	" SELECT 'event', last.number + 1, min(event.id), max(event.id) FROM event,"
+	" (SELECT coalesce(max(number), 0) AS number, coalesce(max(greatest_id), 0) AS id"
+	" FROM shelf WHERE holds = 'event') AS last WHERE event.id > last.id;"
+	"INSERT INTO shelved_event (shelf, field, value, event_id)"
+	" SELECT number, 'm', manager_id, event.id FROM shelf, event"
+	" WHERE holds = 'event' AND number = (SELECT max(number) FROM shelf WHERE holds = 'event')"
+	" AND event.id BETWEEN least_id AND greatest_id AND manager_id IS NOT NULL ORDER BY manager_id, event.id;"
+	"INSERT INTO shelved_event (shelf, field, value, event_id)"
+	" SELECT number, 'p', property_id, event.id FROM shelf, event"
+	" WHERE holds = 'event' AND number = (SELECT max(number) FROM shelf WHERE holds = 'event')"
+	" AND event.id BETWEEN least_id AND greatest_id AND property_id IS NOT NULL ORDER BY property_id, event.id;"
+	"INSERT INTO shelved_event (shelf, field, value, event_id)"
+	" SELECT number, 't', type, event.id FROM shelf, event"
+	" WHERE holds = 'event' AND number = (SELECT max(number) FROM shelf WHERE holds = 'event')"
+	" AND event.id BETWEEN least_id AND greatest_id ORDER BY type, event.id";
 
 bool bh_shelf_fill(bh_sqlite *s, bool somebody_waits, GError **error)
 {
 	size_t due = somebody_waits ? 2 * BH_SHELF_ROWS : BH_SHELF_ROWS;
+	bool deliveries = s->recent.deliveries >= due, events = s->recent.events >= due;
 
-	if (s->recent.deliveries >= due) {
-		if (!bh_db_exec(&s->db, "shelve deliveries", SHELVE_DELIVERIES, error))
-			return false;
-		s->recent.deliveries = 0;
-	}
-	if (s->recent.events >= due) {
-		if (!bh_db_exec(&s->db, "shelve events", SHELVE_EVENTS, error))
-			return false;
-		s->recent.events = 0;
-	}
-	return true;
+	if (deliveries && !bh_db_exec(&s->db, "shelve deliveries", SHELVE_DELIVERIES, error))
+		return false;
+	if (events && !bh_db_exec(&s->db, "shelve events", SHELVE_EVENTS, error))
+		return false;
+	return (!deliveries && !events) || bh_shelf_count_recent(s, error);
 }
 
 static const bh_sql COUNT_RECENT = {
-	-1, "count the recent rows",
-	"SELECT (SELECT count(*) FROM recent_event), (SELECT count(*) FROM recent_delivery)"};
+	-1, "count what is not on a shelf",
+	"SELECT events.last, (SELECT count(*) FROM event WHERE id > events.last),"
+	" deliveries.last, (SELECT count(*) FROM delivery WHERE id > deliveries.last)"
+	" FROM (SELECT coalesce(max(greatest_id), 0) AS last FROM shelf WHERE holds = 'event') AS events,"
+	" (SELECT coalesce(max(greatest_id), 0) AS last FROM shelf WHERE holds = 'delivery') AS deliveries"};
 
 bool bh_shelf_count_recent(bh_sqlite *s, GError **error)
 {
@@ -86,8 +117,12 @@ bool bh_shelf_count_recent(bh_sqlite *s, GError **error)
 
 	if (!rows.stmt || !bh_rows_next(&rows, error))
 		return false;
-	s->recent.events = (size_t)bh_int_at(&rows, 0);
-	s->recent.deliveries = (size_t)bh_int_at(&rows, 1);
+	s->recent = (bh_recent){
+		.shelved_events = bh_int_at(&rows, 0),
+		.events = (size_t)bh_int_at(&rows, 1),
+		.shelved_deliveries = bh_int_at(&rows, 2),
+		.deliveries = (size_t)bh_int_at(&rows, 3),
+	};
 	return true;
 }
 
@@ -207,7 +242,9 @@ static bool is_listed(const bh_list *list, bh_id webhook)
 
 static const bh_sql RECENT_DELIVERIES = {
 	BH_SQL_RECENT_DELIVERIES, "list recent deliveries",
-	"SELECT delivery_id, webhook_id FROM recent_delivery WHERE delivery_id < ?1 ORDER BY delivery_id DESC"};
+	"SELECT id, webhook_id FROM delivery"
+	" WHERE id > (SELECT coalesce(max(greatest_id), 0) FROM shelf WHERE holds = 'delivery') AND id < ?1"
+	" ORDER BY id DESC"};
 
 static bool recent_deliveries(search *s, GError **error)
 {
@@ -247,9 +284,11 @@ static bool shelved_deliveries(search *s, int64_t number, GError **error)
 	return true;
 }
 
-static const bh_sql RECENT_EVENTS = {BH_SQL_RECENT_EVENTS, "list recent events",
-				     "SELECT event_id, type, property_id, manager_id FROM recent_event"
-				     " WHERE event_id < ?1 ORDER BY event_id DESC"};
+static const bh_sql RECENT_EVENTS = {
+	BH_SQL_RECENT_EVENTS, "list recent events",
+	"SELECT id, type, property_id, manager_id FROM event"
+	" WHERE id > (SELECT coalesce(max(greatest_id), 0) FROM shelf WHERE holds = 'event') AND id < ?1"
+	" ORDER BY id DESC"};
 
 static bool has_field(const search *s, const char *type, const char *property, const char *manager)
 {

@@ -1,27 +1,27 @@
 /*
  * Shelves: how lists by webhook, property, manager and type cost next to nothing to keep.
  *
- *   a batch ──> recent_*   appended in the order of ids: one or two pages, however many webhooks it names
- *                  │  every BH_SHELF_ROWS rows, sorted
- *                  ▼
- *               shelved_*  (shelf, webhook, delivery): one run written from end to end, never touched again
+ *   a batch ──> event, delivery   appended in the order of ids; nothing else is touched, however many webhooks it names
+ *                    │  every BH_SHELF_ROWS rows, sorted
+ *                    ▼
+ *               shelved_*         (shelf, webhook, delivery): one run written from end to end, never touched again
  *
- * A list reads the recent rows and then shelf after shelf, newest first, until it has enough. Rows may come a little
- * late (a batch that had to be tried again), so shelves may overlap: each knows its least id, and the greatest of
- * itself and all before it.
+ * A list looks at the rows above the greatest id on any shelf, and then through the shelves, newest first, until it has
+ * enough. A row may come late (its batch had to be tried again) with an id below that greatest one: it goes to the
+ * newest shelf at once. So shelves may overlap, but what is on none is above all of them.
  */
 #pragma once
 
 #include "store/sqlite/newest.h"
 #include "store/sqlite/sqlite.h"
 
-#define BH_SHELF_ROWS 16384 /* recent rows that a list may have to look at; the work of one shelving, some 10 ms */
+#define BH_SHELF_ROWS 16384 /* what a list may have to look at one by one; the work of one shelving, some 10 ms */
 
-/* Writing, inside the batch's transaction. */
+/* Writing, inside the batch's transaction: to be told of each row that was inserted. */
 bool bh_shelf_note_event(bh_sqlite *s, const bh_event *e, GError **error);
 bool bh_shelf_note_delivery(bh_sqlite *s, const bh_delivery *d, GError **error);
 
-/* Shelves what is recent if it is time. While somebody waits for the batch it may be put off, up to twice the rows. */
+/* Fills a shelf if it is time. While somebody waits for the batch it may be put off, up to twice the rows. */
 bool bh_shelf_fill(bh_sqlite *s, bool somebody_waits, GError **error);
 
 /* At start. */

@@ -46,7 +46,7 @@ static void sqlite_close(bh_store *store)
 
 	bh_db_close(&s->db);
 	bh_lock_release(s->lock);
-	g_string_free(s->findings, TRUE);
+	g_string_free(s->packed, TRUE);
 	g_free(s);
 }
 
@@ -60,7 +60,7 @@ static bh_store *sqlite_open(const char *place, const bh_sealer *sealer, GError 
 	bh_sqlite *s = g_new0(bh_sqlite, 1);
 	s->base.backend = &bh_sqlite_backend;
 	s->sealer = sealer;
-	s->findings = g_string_new(NULL);
+	s->packed = g_string_new(NULL);
 	s->lock = bh_lock_take(path, error);
 	if (s->lock < 0 || !make_file(path, error) || !open_file(s, path, error)) {
 		sqlite_close(&s->base);

@@ -7,9 +7,10 @@
 #include "store/backend.h"
 #include "store/sqlite/db.h"
 
-/* How many rows wait in recent_event and recent_delivery to be shelved. */
+/* What waits to be shelved: the rows above the greatest id on any shelf. */
 typedef struct bh_recent {
-	size_t events, deliveries;
+	size_t events, deliveries; /* how many */
+	bh_id shelved_events, shelved_deliveries; /* those greatest ids; 0: no shelf yet */
 } bh_recent;
 
 typedef struct bh_sqlite {
@@ -17,7 +18,7 @@ typedef struct bh_sqlite {
 	bh_db db; /* the writer; journal's thread once the store is open */
 	int lock;
 	const bh_sealer *sealer;
-	GString *findings; /* reused from event to event */
+	GString *packed; /* a text being made for a row; reused from row to row */
 	bh_recent recent;
 	int wal_pages; /* in the log after the last commit */
 	int checkpointed_at; /* what wal_pages was when we last asked for a checkpoint */

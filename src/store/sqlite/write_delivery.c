@@ -6,10 +6,12 @@
  */
 #include "store/sqlite/sqlite.h"
 
+#include "store/facts.h"
+
 /* The statements below name states by number. */
 G_STATIC_ASSERT(BH_STATE_PENDING == 2);
-G_STATIC_ASSERT(BH_STATE_HELD == 3);
-G_STATIC_ASSERT(BH_STATE_DELIVERED == 4);
+G_STATIC_ASSERT(BH_STATE_HELD == 4);
+G_STATIC_ASSERT(BH_STATE_DELIVERED == 3);
 G_STATIC_ASSERT(BH_STATE_EXHAUSTED == 6);
 
 /* What the column `at` says in the state that `w` leads to. */
@@ -47,7 +49,7 @@ static int number_of(const bh_write *w)
 static const bh_sql MOVE_ATTEMPTED = {
 	BH_SQL_MOVE_ATTEMPTED, "record where a delivery goes",
 	"UPDATE delivery SET state = ?2, at = ?3, spent = ?4, attempts = max(attempts, ?5), reason = ?6"
-	" WHERE id = ?1 AND (state = 2 OR (state = 3 AND ?2 > 3))"};
+	" WHERE id = ?1 AND (state = 2 OR (state = 4 AND ?7))"};
 
 static bool move_attempted(bh_sqlite *s, const bh_write *w, bool *ret_moved, GError **error)
 {
@@ -61,6 +63,7 @@ static bool move_attempted(bh_sqlite *s, const bh_write *w, bool *ret_moved, GEr
 	bh_bind_int(&rows, 4, w->spent);
 	bh_bind_int(&rows, 5, number_of(w));
 	bh_bind_text(&rows, 6, w->reason);
+	bh_bind_int(&rows, 7, bh_state_is_final(w->state));
 	if (!bh_rows_run(&rows, error))
 		return false;
 	*ret_moved = sqlite3_changes(s->db.handle) > 0;
@@ -87,10 +90,8 @@ static bool count_attempt(bh_sqlite *s, const bh_write *w, bool *ret_found, GErr
 /* A record that was given twice, because nobody knew whether the first commit held, is kept once. */
 static const bh_sql INSERT_ATTEMPT = {
 	BH_SQL_INSERT_ATTEMPT, "write an attempt",
-	"INSERT INTO attempt (delivery_id, number, started_at, dns, connect, tls, first_byte, total, outcome, cause,"
-	" sentence, status, http_version, address, request, response, body, shape, sent)"
-	" VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15, ?16, ?17, ?18, ?19) ON CONFLICT DO "
-	"NOTHING"};
+	"INSERT INTO attempt (delivery_id, number, started_at, facts, sentence, request, response, body, sent)"
+	" VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9) ON CONFLICT DO NOTHING"};
 
 static void bind_known_text(bh_rows *rows, int place, const char *text)
 {
@@ -109,25 +110,16 @@ static bool insert_attempt(bh_sqlite *s, const bh_write *w, GError **error)
 
 	if (!rows.stmt)
 		return false;
+	bh_facts_write(s->packed, a);
 	bh_bind_int(&rows, 1, w->delivery_id);
 	bh_bind_int(&rows, 2, a->number);
 	bh_bind_int(&rows, 3, a->started_at);
-	bh_bind_int(&rows, 4, a->dns);
-	bh_bind_int(&rows, 5, a->connect);
-	bh_bind_int(&rows, 6, a->tls);
-	bh_bind_int(&rows, 7, a->first_byte);
-	bh_bind_int(&rows, 8, a->total);
-	bind_known_text(&rows, 9, a->outcome);
-	bind_known_text(&rows, 10, a->cause);
-	bind_known_text(&rows, 11, a->sentence);
-	bh_bind_int(&rows, 12, a->status);
-	bind_known_text(&rows, 13, a->http_version);
-	bind_known_text(&rows, 14, a->address);
-	bind_known_text(&rows, 15, a->request);
-	bind_known_text(&rows, 16, a->response);
-	bind_bytes(&rows, 17, a->body);
-	bind_known_text(&rows, 18, a->shape);
-	bind_bytes(&rows, 19, a->sent);
+	bh_bind_span(&rows, 4, (bh_span){s->packed->str, s->packed->len});
+	bind_known_text(&rows, 5, a->sentence);
+	bind_known_text(&rows, 6, a->request);
+	bind_known_text(&rows, 7, a->response);
+	bind_bytes(&rows, 8, a->body);
+	bind_bytes(&rows, 9, a->sent);
 	return bh_rows_run(&rows, error);
 }
 
@@ -219,7 +211,7 @@ static const bh_sql SWEEP_UNUSUAL = {
 	" created_at = CASE WHEN ?2 = 2 THEN ?7 ELSE created_at END,"
 	" spent = CASE WHEN ?2 = 2 AND state = 6 THEN 0 ELSE spent END"
 	" WHERE id IN (SELECT id FROM delivery INDEXED BY delivery_unusual_by_webhook"
-	" WHERE webhook_id = ?1 AND state = ?8 AND state NOT IN (2, 4) AND id <> ?5 ORDER BY id LIMIT ?6)"};
+	" WHERE webhook_id = ?1 AND state = ?8 AND state > 3 AND id <> ?5 ORDER BY id LIMIT ?6)"};
 
 bool bh_sqlite_write_sweep(bh_sqlite *s, bh_write *w, GError **error)
 {
@@ -258,7 +250,7 @@ static const bh_sql NEWEST_PENDING = {
 	"SELECT max(id) FROM delivery INDEXED BY delivery_pending WHERE webhook_id = ?1 AND state = 2"};
 static const bh_sql NEWEST_UNUSUAL = {BH_SQL_NEWEST_UNUSUAL, "find the newest delivery",
 				      "SELECT max(id) FROM delivery INDEXED BY delivery_unusual_by_webhook"
-				      " WHERE webhook_id = ?1 AND state = ?2 AND state NOT IN (2, 4)"};
+				      " WHERE webhook_id = ?1 AND state = ?2 AND state > 3"};
 
 static bool newest_of(bh_sqlite *s, const bh_write *w, bh_id *ret, GError **error)
 {

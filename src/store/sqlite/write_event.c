@@ -57,7 +57,7 @@ static bool insert_event(bh_sqlite *s, const bh_write *w, bool *ret_inserted, GE
 
 	if (!rows.stmt)
 		return false;
-	bh_findings_write(s->findings, w->findings, w->finding_count, w->deliveries, w->delivery_count);
+	bh_findings_write(s->packed, w->findings, w->finding_count, w->deliveries, w->delivery_count);
 	bh_bind_int(&rows, 1, e->id);
 	bh_bind_text(&rows, 2, e->type);
 	bh_bind_int(&rows, 3, e->occurred_at);
@@ -69,7 +69,7 @@ static bool insert_event(bh_sqlite *s, const bh_write *w, bool *ret_inserted, GE
 	bind_caller(&rows, w, fingerprint);
 	bh_bind_text(&rows, 12, e->traceparent);
 	bh_bind_text(&rows, 13, e->channel_id);
-	sqlite3_bind_text(rows.stmt, 14, s->findings->str, (int)s->findings->len, SQLITE_STATIC);
+	sqlite3_bind_text(rows.stmt, 14, s->packed->str, (int)s->packed->len, SQLITE_STATIC); /* may be empty */
 	bh_bind_span(&rows, 15, e->data);
 	bh_bind_span(&rows, 16, e->details);
 	bh_bind_span(&rows, 17, e->channel);

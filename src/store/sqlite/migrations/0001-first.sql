@@ -106,7 +106,7 @@ CREATE TABLE delivery (
 	event_id INTEGER NOT NULL,
 	webhook_id INTEGER NOT NULL,
 	manager_id TEXT,
-	state INTEGER NOT NULL, -- 2 pending, 3 held, 4 delivered, 5 gone, 6 exhausted, 7 coalesced, 8 cancelled
+	state INTEGER NOT NULL, -- 2 pending, 3 delivered, 4 held, 5 gone, 6 exhausted, 7 coalesced, 8 cancelled
 	created_at INTEGER NOT NULL,
 	at INTEGER NOT NULL, -- pending: due; final: ended
 	spent INTEGER NOT NULL,
@@ -114,42 +114,39 @@ CREATE TABLE delivery (
 	reason TEXT,
 	is_test INTEGER NOT NULL
 ) STRICT;
-CREATE INDEX delivery_pending ON delivery (webhook_id, at, id) WHERE state = 2;
--- All but the states that nearly every delivery passes through.
-CREATE INDEX delivery_unusual ON delivery (state, id) WHERE state NOT IN (2, 4);
-CREATE INDEX delivery_unusual_by_webhook ON delivery (state, webhook_id, id) WHERE state NOT IN (2, 4);
+-- Each index ends with the id, as all do.
+CREATE INDEX delivery_pending ON delivery (webhook_id, at) WHERE state = 2;
+-- All but the two states that nearly every delivery passes through.
+CREATE INDEX delivery_unusual ON delivery (state) WHERE state > 3;
+CREATE INDEX delivery_unusual_by_webhook ON delivery (state, webhook_id) WHERE state > 3;
 
 CREATE TABLE attempt (
 	delivery_id INTEGER NOT NULL,
 	number INTEGER NOT NULL,
 	started_at INTEGER NOT NULL,
-	dns INTEGER NOT NULL, -- microseconds since the start; -1: not reached
-	connect INTEGER NOT NULL,
-	tls INTEGER NOT NULL,
-	first_byte INTEGER NOT NULL,
-	total INTEGER NOT NULL,
-	outcome TEXT NOT NULL,
-	cause TEXT NOT NULL,
+	-- Words: outcome, cause, status, HTTP version, address, microseconds since the start until DNS, connection, TLS, first
+	-- byte and end (-1: not reached), shape of the body. "-" stands for an empty one.
+	facts TEXT NOT NULL,
 	sentence TEXT NOT NULL,
-	status INTEGER NOT NULL,
-	http_version TEXT NOT NULL,
-	address TEXT NOT NULL,
 	request TEXT NOT NULL,
 	response TEXT NOT NULL,
 	body BLOB, -- of the answer
-	shape TEXT NOT NULL, -- how the event's own body was written
-	sent BLOB, -- the request's body, if it was another one
+	sent BLOB, -- the request's body, if it was not the event's own
 	PRIMARY KEY (delivery_id, number)
 ) STRICT, WITHOUT ROWID;
 
 -- Lists by webhook, property, manager and type. An index would touch one page for each webhook and property
--- of a batch; so new rows are first noted in the order in which they come, and every 16384 of them are
--- sorted into a shelf of their own, written once from end to end. Lists look through the shelves, newest first.
+-- of a batch; so every 16384 rows that came are sorted into a shelf of their own, written once from end to end.
+-- Lists look at the rows above the greatest id on a shelf, and then through the shelves, newest first.
 
-CREATE TABLE recent_delivery (
-	delivery_id INTEGER PRIMARY KEY,
-	webhook_id INTEGER NOT NULL
-) STRICT;
+CREATE TABLE shelf (
+	holds TEXT NOT NULL, -- delivery, event
+	number INTEGER NOT NULL, -- 1, 2, 3 ... in the order in which they were filled
+	least_id INTEGER NOT NULL,
+	greatest_id INTEGER NOT NULL,
+	PRIMARY KEY (holds, number)
+) STRICT, WITHOUT ROWID;
+
 CREATE TABLE shelved_delivery (
 	shelf INTEGER NOT NULL,
 	webhook_id INTEGER NOT NULL,
@@ -157,24 +154,10 @@ CREATE TABLE shelved_delivery (
 	PRIMARY KEY (shelf, webhook_id, delivery_id)
 ) STRICT, WITHOUT ROWID;
 
-CREATE TABLE recent_event (
-	event_id INTEGER PRIMARY KEY,
-	type TEXT NOT NULL,
-	property_id TEXT,
-	manager_id TEXT
-) STRICT;
 CREATE TABLE shelved_event (
 	shelf INTEGER NOT NULL,
-	field TEXT NOT NULL, -- type, property, manager
+	field TEXT NOT NULL, -- m: manager, p: property, t: type
 	value TEXT NOT NULL,
 	event_id INTEGER NOT NULL,
 	PRIMARY KEY (shelf, field, value, event_id)
-) STRICT, WITHOUT ROWID;
-
-CREATE TABLE shelf (
-	holds TEXT NOT NULL, -- delivery, event
-	number INTEGER NOT NULL, -- 1, 2, 3 ... in the order in which they were filled
-	least_id INTEGER NOT NULL,
-	greatest_id INTEGER NOT NULL, -- of this shelf and all before it
-	PRIMARY KEY (holds, number)
 ) STRICT, WITHOUT ROWID;

@@ -1,0 +1,36 @@
+#include "store/words.h"
+
+void bh_words_add_text(GString *words, const char *text, char also)
+{
+	const char *plain = text;
+
+	for (; *text; text++) {
+		if ((unsigned char)*text > ' ' && *text != '%' && *text != also)
+			continue;
+		g_string_append_len(words, plain, text - plain);
+		g_string_append_printf(words, "%%%02x", (unsigned char)*text);
+		plain = text + 1;
+	}
+	g_string_append_len(words, plain, text - plain);
+}
+
+/* Ids are most of what is written so, and printf takes longer over one than the database over the row. */
+void bh_words_add_number(GString *words, int64_t number)
+{
+	char digits[20];
+	size_t at = sizeof digits;
+	uint64_t rest = number < 0 ? -(uint64_t)number : (uint64_t)number;
+
+	do {
+		digits[--at] = (char)('0' + rest % 10);
+		rest /= 10;
+	} while (rest > 0);
+	if (number < 0)
+		g_string_append_c(words, '-');
+	g_string_append_len(words, digits + at, (gssize)(sizeof digits - at));
+}
+
+char *bh_word_text(const char *word)
+{
+	return g_uri_unescape_string(word, NULL);
+}
