@@ -266,10 +266,10 @@ def self_contained():
 
 
 def layout():
-    """The layout is clang-format's business."""
+    """The layout of .c files is clang-format's business. Doors are laid out by hand: their columns are for readers."""
     if not shutil.which("clang-format"):
         return
-    files = [str(path) for path in tracked("*.c", "*.h")]
+    files = [str(path) for path in tracked("*.c")]
     done = subprocess.run(["clang-format", "--dry-run", "-Werror", "--ferror-limit=1", *files], cwd=ROOT, capture_output=True, text=True)
     for line in done.stderr.splitlines():
         if "error:" in line:
