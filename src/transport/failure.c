@@ -104,11 +104,12 @@ static void explain_connect(bh_transfer *x)
 
 static const struct verdict {
 	long code;
-	const char *sentence;
+	const char *sentence; /* %s: the date in question */
 } VERDICTS[] = {
 	{X509_V_ERR_CERT_HAS_EXPIRED,
-	 "The receiver's certificate, or one above it, has expired: it has to be renewed there."},
-	{X509_V_ERR_CERT_NOT_YET_VALID, "The receiver's certificate is not valid yet: its date, or a clock, is wrong."},
+	 "The receiver's certificate, or one above it, expired on %s: it has to be renewed there."},
+	{X509_V_ERR_CERT_NOT_YET_VALID,
+	 "The receiver's certificate is only valid from %s on: its date, or a clock, is wrong."},
 	{X509_V_ERR_DEPTH_ZERO_SELF_SIGNED_CERT,
 	 "The receiver's certificate is self-signed: it needs one from a known authority."},
 	{X509_V_ERR_SELF_SIGNED_CERT_IN_CHAIN,
@@ -123,12 +124,23 @@ static const struct verdict {
 	{X509_V_ERR_CERT_REVOKED, "The receiver's certificate has been revoked."},
 };
 
+static void say_verdict(bh_transfer *x, const struct verdict *v)
+{
+	const char *hole = strstr(v->sentence, "%s");
+
+	if (hole)
+		say(x, BH_CAUSE_TLS, "%.*s%s%s", (int)(hole - v->sentence), v->sentence, x->certificate_date, hole + 2);
+	else
+		say(x, BH_CAUSE_TLS, "%s", v->sentence);
+}
+
 static void explain_certificate(bh_transfer *x)
 {
 	long verdict = X509_V_OK;
 
 	curl_easy_getinfo(x->easy, CURLINFO_SSL_VERIFYRESULT, &verdict);
-	if (verdict == X509_V_OK) { /* the chain is good, so libcurl itself said no */
+	if (verdict == X509_V_OK ||
+	    verdict == X509_V_ERR_UNSPECIFIED) { /* OpenSSL had nothing against it: libcurl said no */
 		say(x, BH_CAUSE_TLS,
 		    "The receiver's certificate is for another name than \"%.120s\": correct the URL, or renew it "
 		    "there.",
@@ -137,7 +149,7 @@ static void explain_certificate(bh_transfer *x)
 	}
 	for (size_t i = 0; i < G_N_ELEMENTS(VERDICTS); i++) {
 		if (VERDICTS[i].code == verdict) {
-			say(x, BH_CAUSE_TLS, "%s", VERDICTS[i].sentence);
+			say_verdict(x, &VERDICTS[i]);
 			return;
 		}
 	}
@@ -157,25 +169,38 @@ static const struct reason {
 	{"protocol version", "The receiver only offers TLS older than 1.2, which is not safe: it has to be updated."},
 	{"certificate required", "The receiver asks for a client certificate."},
 	{"dh key too small", "The receiver's TLS settings are too weak to be safe: they have to be updated."},
-	{"handshake failure",
-	 "The receiver broke off the TLS handshake: it accepts none of our ciphers, or not this host name."},
+	{"handshake failure", "The receiver broke off the TLS handshake: it accepts none of our ciphers, does not know "
+			      "this host name, or wants a client certificate."},
 	{"unrecognized name", "The receiver's TLS server does not know this host name."},
 	{"unexpected eof", "The receiver closed the connection during the TLS handshake."},
+	{"reset by peer", "The receiver closed the connection during the TLS handshake."},
 	{"SSL_ERROR_SYSCALL", "The receiver closed the connection during the TLS handshake."},
 	{"SSL_ERROR_ZERO_RETURN", "The receiver closed the connection during the TLS handshake."},
 };
 
+static const char *reason_of(const bh_transfer *x)
+{
+	for (size_t i = 0; i < G_N_ELEMENTS(REASONS); i++)
+		if (strstr(x->trouble, REASONS[i].in))
+			return REASONS[i].sentence;
+	return NULL;
+}
+
 static void explain_handshake(bh_transfer *x, CURLcode code)
 {
+	const char *reason = reason_of(x);
 	g_autofree char *text = quoted(x, code);
 
-	for (size_t i = 0; i < G_N_ELEMENTS(REASONS); i++) {
-		if (strstr(x->trouble, REASONS[i].in)) {
-			say(x, BH_CAUSE_TLS, "%s", REASONS[i].sentence);
-			return;
-		}
-	}
-	say(x, BH_CAUSE_TLS, "The TLS handshake with the receiver failed: %s.", text);
+	if (reason)
+		say(x, BH_CAUSE_TLS, "%s", reason);
+	else
+		say(x, BH_CAUSE_TLS, "The TLS handshake with the receiver failed: %s.", text);
+}
+
+/* With TLS 1.3 the server looks at our side's certificate when ours of it is through already. */
+static bool is_late_alert(const bh_transfer *x)
+{
+	return x->route->target.https && strstr(x->trouble, "alert");
 }
 
 /* --- HTTP --------------------------------------------------------------------------------------- */
@@ -191,7 +216,7 @@ static void explain_exchange(bh_transfer *x, CURLcode code)
 	case CURLE_SEND_ERROR:
 	case CURLE_RECV_ERROR:
 	case CURLE_PARTIAL_FILE:
-		say(x, BH_CAUSE_PROTOCOL, "The connection broke before the answer was there: %s.", text);
+		say(x, BH_CAUSE_PROTOCOL, "The receiver broke the connection before its answer was there.");
 		break;
 	default:
 		say(x, BH_CAUSE_PROTOCOL, "What the receiver sent is no HTTP answer: %s.", text);
@@ -235,7 +260,7 @@ void bh_failure_explain(bh_transfer *x, CURLcode code)
 		    "Bellhop's own list of authorities cannot be read. This is a matter for whoever runs this server.");
 		break;
 	default:
-		if (x->stage == BH_STAGE_SECURE)
+		if (x->stage == BH_STAGE_SECURE || is_late_alert(x))
 			explain_handshake(x, code);
 		else
 			explain_exchange(x, code);

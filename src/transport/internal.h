@@ -88,6 +88,7 @@ struct bh_transfer {
 	bool plain_post; /* `easy` still stands on POST without a verb of its own */
 	bool fresh; /* already on its second try, on a new connection */
 	bool opened; /* an address passed the guard */
+	bool stuck; /* an address failed, and libcurl waits for nothing (press_on) */
 	const char *refused_by; /* the rule against the last one that did not */
 	int open_errno; /* why no socket could be made */
 	bh_address address; /* the last one that passed */
@@ -109,6 +110,8 @@ struct bh_transfer {
 	void *headers; /* the request's list, one block */
 	size_t headers_room;
 	char trouble[CURL_ERROR_SIZE];
+	char certificate_date
+		[16]; /* when the certificate that was not accepted ended, or will begin; "": that was not it */
 };
 
 struct bh_transport {
@@ -121,6 +124,7 @@ struct bh_transport {
 	bh_usec stage_limit[BH_STAGES]; /* 0: none */
 	GQueue stages[BH_STAGES];
 	GArray *events; /* struct epoll_event, since the last turn */
+	unsigned stuck; /* transfers that may be */
 	bool timer_set;
 	bh_mono timer_due;
 	bh_now now; /* of this turn */
@@ -131,6 +135,7 @@ struct bh_transport {
 
 /* transport.c */
 void bh_transfer_enter(bh_transfer *x, bh_stage stage);
+void bh_transfer_address_failed(bh_transfer *x);
 
 /* transfer.c */
 bh_transfer *bh_transfer_new(bh_transport *t, GError **error);
@@ -140,6 +145,9 @@ bool bh_transfer_prepare(bh_transfer *x, const bh_request *request);
 /* Whether a kept connection turned out dead: then the transfer is ready to be added once more, on a new one. */
 bool bh_transfer_try_afresh(bh_transfer *x, CURLcode code);
 void bh_transfer_recycle(bh_transfer *x);
+
+/* tls.c */
+void bh_tls_set(bh_transfer *x);
 
 /* answer.c */
 size_t bh_answer_read_header(char *line, size_t one, size_t size, void *transfer);

@@ -16,6 +16,11 @@ static int before_request(void *transfer, char *remote, char *local, int remote_
 
 #define VERB_BYTES_MAX 16
 
+static long milliseconds(bh_usec span)
+{
+	return (long)MAX(1, (span + BH_MILLISECOND - 1) / BH_MILLISECOND);
+}
+
 /* --- Once ----------------------------------------------------------------------------------------- */
 
 static void set_bounds(CURL *e)
@@ -30,20 +35,6 @@ static void set_bounds(CURL *e)
 	curl_easy_setopt(e, CURLOPT_HTTP_CONTENT_DECODING, 0L); /* what came is what is shown; no bombs */
 }
 
-static void set_tls(CURL *e, const char *ca_file)
-{
-	char *usual = NULL;
-
-	curl_easy_setopt(e, CURLOPT_SSL_VERIFYPEER, 1L);
-	curl_easy_setopt(e, CURLOPT_SSL_VERIFYHOST, 2L);
-	curl_easy_setopt(e, CURLOPT_SSLVERSION, (long)CURL_SSLVERSION_TLSv1_2);
-	/* libcurl only keeps the parsed authorities (it takes 10 ms to parse them) when they come from a file alone. */
-	if (!ca_file && curl_easy_getinfo(e, CURLINFO_CAINFO, &usual) == CURLE_OK)
-		ca_file = usual;
-	curl_easy_setopt(e, CURLOPT_CAINFO, ca_file);
-	curl_easy_setopt(e, CURLOPT_CAPATH, NULL);
-}
-
 static void set_connections(CURL *e, bh_transport *t)
 {
 	curl_easy_setopt(e, CURLOPT_NOSIGNAL, 1L);
@@ -54,6 +45,11 @@ static void set_connections(CURL *e, bh_transport *t)
 	 * only to learn that it is no HTTP/2.
 	 */
 	curl_easy_setopt(e, CURLOPT_HTTP_VERSION, (long)CURL_HTTP_VERSION_2TLS);
+	/*
+	 * Of its time to connect, which for libcurl ends with the TLS handshake, it gives half to the first address of several: a bit
+	 * less than our own limit, so that a dead one does not hide the living.
+	 */
+	curl_easy_setopt(e, CURLOPT_CONNECTTIMEOUT_MS, milliseconds(t->stage_limit[BH_STAGE_CONNECT] * 9 / 5));
 	curl_easy_setopt(e, CURLOPT_CLOSESOCKETFUNCTION, close_socket);
 	curl_easy_setopt(e, CURLOPT_CLOSESOCKETDATA, t); /* connections outlive transfers */
 }
@@ -70,7 +66,7 @@ bh_transfer *bh_transfer_new(bh_transport *t, GError **error)
 	*x = (bh_transfer){.transport = t, .easy = e, .link.data = x};
 
 	set_bounds(e);
-	set_tls(e, t->ca_file);
+	bh_tls_set(x);
 	set_connections(e, t);
 	curl_easy_setopt(e, CURLOPT_OPENSOCKETFUNCTION, open_socket);
 	curl_easy_setopt(e, CURLOPT_OPENSOCKETDATA, x);
@@ -201,11 +197,6 @@ static struct curl_slist *list_headers(bh_transfer *x, const bh_request *r)
 	return x->headers;
 }
 
-static long milliseconds(bh_usec span)
-{
-	return (long)MAX(1, (span + BH_MILLISECOND - 1) / BH_MILLISECOND);
-}
-
 static bool find_route(bh_transfer *x, const char *url)
 {
 	g_autoptr(GError) error = NULL;
@@ -220,8 +211,9 @@ static bool find_route(bh_transfer *x, const char *url)
 bool bh_transfer_prepare(bh_transfer *x, const bh_request *r)
 {
 	bh_answer_begin(x);
-	x->fresh = x->opened = false;
+	x->fresh = x->opened = x->stuck = false;
 	x->open_errno = 0;
+	x->certificate_date[0] = '\0';
 	x->refused_by = NULL;
 	x->before = 0;
 	x->total_timeout = r->total_timeout;
@@ -292,17 +284,18 @@ static curl_socket_t open_socket(void *transfer, curlsocktype purpose, struct cu
 	bh_transfer *x = transfer;
 	bh_transport *t = x->transport;
 
-	if (x->stage != BH_STAGE_CONNECT)
-		bh_transfer_enter(x, BH_STAGE_CONNECT);
+	bh_transfer_enter(x, BH_STAGE_CONNECT);
 	const char *rule = bh_guard_refuses(bh_routes_guard(t->routes), &x->route->target, &address->addr);
 	if (rule) {
 		x->refused_by = rule;
+		bh_transfer_address_failed(x);
 		return CURL_SOCKET_BAD;
 	}
 
 	int fd = bh_sockets_open(t->sockets, address, x->route->endpoint);
 	if (fd < 0) {
 		x->open_errno = errno;
+		bh_transfer_address_failed(x);
 		return CURL_SOCKET_BAD;
 	}
 	x->opened = true;

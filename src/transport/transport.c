@@ -89,12 +89,12 @@ void bh_transport_use_guard(bh_transport *t, bh_guard *guard)
 
 #define TO(stage) (1u << BH_STAGE_##stage)
 
-/* libcurl repeats a request by itself (EXCHANGE to CONNECT or EXCHANGE), and we do once more (to NEW). */
+/* Each address has the time of CONNECT. libcurl repeats a request by itself (EXCHANGE to CONNECT or EXCHANGE), and we do once more (to NEW). */
 static const unsigned MOVES[BH_STAGES] = {
 	[BH_STAGE_SPARE] = TO(NEW) | TO(OVER),
 	[BH_STAGE_NEW] = TO(RESOLVE) | TO(SPARE),
 	[BH_STAGE_RESOLVE] = TO(CONNECT) | TO(EXCHANGE) | TO(OVER) | TO(SPARE),
-	[BH_STAGE_CONNECT] = TO(SECURE) | TO(EXCHANGE) | TO(OVER) | TO(SPARE),
+	[BH_STAGE_CONNECT] = TO(CONNECT) | TO(SECURE) | TO(EXCHANGE) | TO(OVER) | TO(SPARE),
 	[BH_STAGE_SECURE] = TO(EXCHANGE) | TO(OVER) | TO(SPARE),
 	[BH_STAGE_EXCHANGE] = TO(CONNECT) | TO(EXCHANGE) | TO(NEW) | TO(OVER) | TO(SPARE),
 	[BH_STAGE_OVER] = TO(REPORT) | TO(SPARE),
@@ -209,6 +209,8 @@ static bool let_go(CURL *easy, curl_socket_t fd)
 	curl_easy_getinfo(easy, CURLINFO_PRIVATE, &x);
 	if (x && x->stage == BH_STAGE_EXCHANGE && x->head_bytes == 0 && !x->route->target.https)
 		bh_answer_rescue(x, fd);
+	else if (x && x->stage == BH_STAGE_CONNECT)
+		bh_transfer_address_failed(x);
 	return version == CURL_HTTP_VERSION_2_0;
 }
 
@@ -275,6 +277,33 @@ static void handle_timer(bh_transport *t)
 	curl_multi_socket_action(t->multi, CURL_SOCKET_TIMEOUT, 0, &running);
 }
 
+void bh_transfer_address_failed(bh_transfer *x)
+{
+	if (!x->stuck)
+		x->transport->stuck++;
+	x->stuck = true;
+}
+
+/*
+ * When an address was refused or did not answer, libcurl 7.88 takes up the next one only once something else wakes the
+ * transfer, which may be in 7 seconds. There is no call to wake one; to pause and resume it does just that.
+ */
+static void press_on(bh_transport *t)
+{
+	while (t->stuck > 0) {
+		t->stuck = 0;
+		for (GList *l = t->stages[BH_STAGE_CONNECT].head; l; l = l->next) {
+			bh_transfer *x = l->data;
+			if (!x->stuck)
+				continue;
+			x->stuck = false;
+			(void)curl_easy_pause(x->easy, CURLPAUSE_SEND); /* fails if it is through */
+			(void)curl_easy_pause(x->easy, CURLPAUSE_CONT);
+		}
+		handle_timer(t);
+	}
+}
+
 static void conclude(bh_transfer *x, CURLcode code)
 {
 	if (bh_transfer_try_afresh(x, code)) {
@@ -335,6 +364,7 @@ void bh_transport_turn(bh_transport *t, bh_now now)
 	handle_events(t);
 	hand_over(t);
 	handle_timer(t);
+	press_on(t);
 	collect_finished(t);
 	expire_stages(t);
 	report(t);

@@ -15,6 +15,7 @@
 #include <openssl/ssl.h>
 #include <poll.h>
 #include <pthread.h>
+#include <signal.h>
 #include <stdbool.h>
 #include <string.h>
 #include <sys/socket.h>
@@ -25,6 +26,7 @@ typedef enum act_kind {
 	END, /* close the connection */
 	READ, /* one whole request */
 	PEEK, /* the head of a request only; its body stays unread */
+	SOME, /* anything at all */
 	SEND, /* `text`, of `size` bytes if that is given */
 	DRIP, /* `text`, one byte each `ms` */
 	FLOOD, /* `text` again and again until the peer has had enough */
@@ -182,6 +184,8 @@ static inline bool receiver_perform(receiver_connection *c, const act *a)
 		return receiver_read(c, true);
 	case PEEK:
 		return receiver_read(c, false);
+	case SOME:
+		return receiver_fill(c);
 	case SEND:
 		return receiver_send(c, a->text, size);
 	case DRIP:
@@ -205,14 +209,28 @@ static inline bool receiver_perform(receiver_connection *c, const act *a)
 	}
 }
 
+static const act RECEIVER_OVER = {END};
+
+/* A close with unread data would be a reset, and the alert be lost on its way. */
+static inline void receiver_let_alert_through(receiver_connection *c)
+{
+	char waste[4096];
+
+	shutdown(c->fd, SHUT_WR);
+	while (recv(c->fd, waste, sizeof waste, 0) > 0)
+		;
+}
+
 static inline void *receiver_serve(void *data)
 {
 	receiver_connection *c = data;
 	receiver *r = c->receiver;
 	const act *a = c->script;
 
-	if (c->tls && SSL_accept(c->tls) != 1)
-		a = &(const act){END};
+	if (c->tls && SSL_accept(c->tls) != 1) {
+		a = &RECEIVER_OVER;
+		receiver_let_alert_through(c);
+	}
 	while (receiver_perform(c, a)) {
 		a++;
 		if (a->kind == AGAIN)
@@ -272,6 +290,7 @@ static inline receiver *receiver_start_at(const char *address, const act *const 
 	struct sockaddr_in in = {.sin_family = AF_INET};
 	socklen_t size = sizeof in;
 
+	signal(SIGPIPE, SIG_IGN); /* OpenSSL writes without MSG_NOSIGNAL */
 	r->scripts = scripts;
 	r->tls = tls;
 	r->requests = g_ptr_array_new();

@@ -1,0 +1,365 @@
+/*
+ * Names and the addresses they lead to. The program has a resolver of its own: libcurl's look-ups, made in threads of
+ * libcurl, end in getaddrinfo below.
+ */
+#include "transport/transport.h"
+
+#include "receiver.h"
+#include "transport_rig.h"
+
+#include <netdb.h>
+
+static const struct name {
+	const char *name;
+	const char *addresses[5];
+	int trouble;
+} NAMES[] = {
+	{"one.test", {"127.0.0.1"}, 0},
+	{"inward.test", {"10.0.0.1", "192.168.7.7"}, 0},
+	{"metadata.test", {"169.254.169.254"}, 0},
+	{"mapped.test", {"::ffff:10.0.0.5"}, 0},
+	{"mixed.test", {"10.0.0.1", "fd00::1", "127.0.0.1"}, 0},
+	{"mixed6.test", {"fd00::1", "::1", "127.0.0.1"}, 0},
+	{"half-dead.test", {"127.0.0.3", "127.0.0.4", "127.0.0.5", "127.0.0.1"}, 0},
+	{"hole.test", {"127.0.0.3", "127.0.0.1"}, 0},
+	{"dead-and-inward.test", {"127.0.0.3", "10.0.0.1"}, 0},
+	{"none.test", {NULL}, EAI_NONAME},
+	{"broken.test", {NULL}, EAI_AGAIN},
+};
+
+static struct {
+	pthread_mutex_t lock;
+	pthread_cond_t changed;
+	unsigned asked, answered; /* all look-ups so far */
+	bool held; /* hang.test is not answered */
+	bool turned; /* rebind.test gives its other address */
+} dns = {.lock = PTHREAD_MUTEX_INITIALIZER, .changed = PTHREAD_COND_INITIALIZER};
+
+static struct addrinfo *make(const char *address, const char *port, struct addrinfo *next)
+{
+	struct entry {
+		struct addrinfo info;
+		struct sockaddr_storage socket;
+	} *e = calloc(1, sizeof *e);
+	bool v6 = strchr(address, ':') != NULL;
+	in_port_t number = htons((in_port_t)atoi(port));
+
+	e->info = (struct addrinfo){
+		.ai_family = v6 ? AF_INET6 : AF_INET, .ai_socktype = SOCK_STREAM, .ai_protocol = IPPROTO_TCP};
+	e->info.ai_addr = (struct sockaddr *)&e->socket;
+	e->info.ai_next = next;
+	if (v6) {
+		struct sockaddr_in6 *in6 = (struct sockaddr_in6 *)&e->socket;
+		in6->sin6_family = AF_INET6;
+		in6->sin6_port = number;
+		inet_pton(AF_INET6, address, &in6->sin6_addr);
+		e->info.ai_addrlen = sizeof *in6;
+	} else {
+		struct sockaddr_in *in = (struct sockaddr_in *)&e->socket;
+		in->sin_family = AF_INET;
+		in->sin_port = number;
+		inet_pton(AF_INET, address, &in->sin_addr);
+		e->info.ai_addrlen = sizeof *in;
+	}
+	return &e->info;
+}
+
+static int resolve(const char *name, const char *port, struct addrinfo **ret)
+{
+	*ret = NULL;
+	if (strcmp(name, "rebind.test") == 0) {
+		dns.turned = !dns.turned;
+		*ret = make(dns.turned ? "127.0.0.1" : "127.0.0.2", port, NULL);
+		return 0;
+	}
+	if (strcmp(name, "hang.test") == 0) {
+		while (dns.held)
+			pthread_cond_wait(&dns.changed, &dns.lock);
+		return EAI_AGAIN;
+	}
+	for (size_t i = 0; i < G_N_ELEMENTS(NAMES); i++) {
+		if (strcmp(NAMES[i].name, name) != 0)
+			continue;
+		for (int a = G_N_ELEMENTS(NAMES[i].addresses) - 1; a >= 0; a--)
+			if (NAMES[i].addresses[a])
+				*ret = make(NAMES[i].addresses[a], port, *ret);
+		return NAMES[i].trouble;
+	}
+	return EAI_NONAME;
+}
+
+int getaddrinfo(const char *name, const char *port, const struct addrinfo *hints, struct addrinfo **ret)
+{
+	pthread_mutex_lock(&dns.lock);
+	dns.asked++;
+	pthread_cond_broadcast(&dns.changed);
+	int code = resolve(name, port, ret);
+	dns.answered++;
+	pthread_cond_broadcast(&dns.changed);
+	pthread_mutex_unlock(&dns.lock);
+	return code;
+}
+
+void freeaddrinfo(struct addrinfo *list)
+{
+	while (list) {
+		struct addrinfo *next = list->ai_next;
+		free(list);
+		list = next;
+	}
+}
+
+static unsigned asked(void)
+{
+	pthread_mutex_lock(&dns.lock);
+	unsigned count = dns.asked;
+	pthread_mutex_unlock(&dns.lock);
+	return count;
+}
+
+static void hold(bool held)
+{
+	pthread_mutex_lock(&dns.lock);
+	dns.held = held;
+	pthread_cond_broadcast(&dns.changed);
+	while (!held && dns.answered < dns.asked)
+		pthread_cond_wait(&dns.changed, &dns.lock);
+	pthread_mutex_unlock(&dns.lock);
+}
+
+/* --------------------------------------------------------------------------------------------- */
+
+static const act POLITE[] = {{READ}, {SEND, "HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n"}, {AGAIN}};
+static const act *const ALL_POLITE[] = {POLITE, NULL};
+
+static char *url_of(const char *name, const receiver *r)
+{
+	return g_strdup_printf("http://%s:%u/", name, r->port);
+}
+
+static void a_name_is_looked_up_once_and_goes_out_as_host(void)
+{
+	g_autoptr(receiver) service = receiver_start(ALL_POLITE);
+	g_auto(rig) r = rig_open((rig_options){0});
+	g_auto(got) first = {0}, second = {0};
+	g_autofree char *url = url_of("One.TEST.", service),
+			*host = g_strdup_printf("\r\nHost: one.test:%u\r\n", service->port);
+	unsigned before = asked();
+
+	rig_exchange(&r, &first, url, "{}");
+	rig_exchange(&r, &second, url, "{}");
+
+	g_assert_cmpint(first.answer.status, ==, 200);
+	g_assert_cmpint(second.answer.status, ==, 200);
+	g_assert_cmpint(first.answer.dns, >, 0);
+	g_assert_cmpint(first.answer.connect, >=, first.answer.dns);
+	g_assert_cmpint(second.answer.dns, ==, -1);
+	g_assert_cmpuint(asked() - before, ==, 1);
+	g_assert_nonnull(strstr(receiver_request(service, 0)->str, host));
+}
+
+static void an_address_is_not_looked_up(void)
+{
+	g_autoptr(receiver) service = receiver_start(ALL_POLITE);
+	g_auto(rig) r = rig_open((rig_options){0});
+	g_auto(got) g = {0}, g6 = {0};
+	g_autofree char *url = url_of("127.1", service), *url6 = url_of("[::1]", service);
+	unsigned before = asked();
+
+	rig_exchange(&r, &g, url, "{}");
+	rig_exchange(&r, &g6, url6, "{}");
+
+	g_assert_cmpint(g.answer.status, ==, 200);
+	g_assert_cmpint(g6.answer.cause, ==, BH_CAUSE_GUARD);
+	g_assert_cmpuint(asked() - before, ==, 0);
+}
+
+static void a_name_that_only_leads_inward_is_refused_and_nothing_is_sent(void)
+{
+	static const struct {
+		const char *name, *rule;
+	} ROWS[] = {{"inward.test", "private"}, {"metadata.test", "metadata"}, {"mapped.test", "private"}};
+
+	for (size_t i = 0; i < G_N_ELEMENTS(ROWS); i++) {
+		g_auto(rig) r = rig_open((rig_options){0});
+		g_auto(got) g = {0};
+		g_autofree char *url = g_strdup_printf("http://%s/", ROWS[i].name);
+
+		rig_exchange(&r, &g, url, "{}");
+
+		g_assert_cmpint(g.answer.cause, ==, BH_CAUSE_GUARD);
+		g_assert_cmpstr(g.answer.guard_rule, ==, ROWS[i].rule);
+		g_assert_cmpstr(g.answer.sentence, ==, bh_guard_rule_sentence(ROWS[i].rule));
+		g_assert_cmpstr(g.answer.address, ==, "");
+		g_assert_cmpuint(rig_connections(&r), ==, 0);
+	}
+}
+
+/* Refused ones are passed over, dead ones are tried in turn. */
+static void of_several_addresses_one_that_is_allowed_and_alive_is_enough(void)
+{
+	static const char *const NAMES_WITH_A_LIVE_ONE[] = {"mixed.test", "mixed6.test", "half-dead.test"};
+	g_autoptr(receiver) service = receiver_start(ALL_POLITE);
+
+	for (size_t i = 0; i < G_N_ELEMENTS(NAMES_WITH_A_LIVE_ONE); i++) {
+		g_auto(rig) r = rig_open((rig_options){0});
+		g_auto(got) g = {0};
+		g_autofree char *url = url_of(NAMES_WITH_A_LIVE_ONE[i], service);
+		g_autofree char *address = g_strdup_printf("127.0.0.1:%u", service->port);
+
+		rig_exchange(&r, &g, url, "{}");
+
+		g_test_message("%s: %s", NAMES_WITH_A_LIVE_ONE[i], g.answer.sentence);
+		g_assert_cmpint(g.answer.status, ==, 200);
+		g_assert_cmpstr(g.answer.address, ==, address);
+		g_assert_cmpint(g.answer.total, <, 5 * BH_SECOND);
+	}
+}
+
+/* Takes connections until its queue is full, and then lets packets fall: nobody accepts. */
+static void fill_a_hole(int sockets[8], in_port_t port)
+{
+	struct sockaddr_in in = {.sin_family = AF_INET, .sin_port = htons(port)};
+
+	inet_pton(AF_INET, "127.0.0.3", &in.sin_addr);
+	sockets[0] = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
+	g_assert_cmpint(bind(sockets[0], (struct sockaddr *)&in, sizeof in), ==, 0);
+	g_assert_cmpint(listen(sockets[0], 0), ==, 0);
+	for (int i = 1; i < 8; i++) {
+		sockets[i] = socket(AF_INET, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
+		(void)connect(sockets[i], (struct sockaddr *)&in, sizeof in); /* most of them hang, as they shall */
+	}
+}
+
+static void an_address_that_swallows_packets_does_not_hide_one_that_lives(void)
+{
+	g_autoptr(receiver) service = receiver_start(ALL_POLITE);
+	g_auto(rig) r = rig_open((rig_options){.connect_timeout = 400 * BH_MILLISECOND});
+	g_auto(got) g = {0};
+	g_autofree char *url = url_of("hole.test", service);
+	int sockets[8];
+
+	fill_a_hole(sockets, service->port);
+	rig_exchange(&r, &g, url, "{}");
+	for (int i = 0; i < 8; i++)
+		close(sockets[i]);
+
+	g_assert_cmpint(g.answer.status, ==, 200);
+	g_assert_cmpint(g.answer.total, >=, 300 * BH_MILLISECOND);
+}
+
+static void an_allowed_address_that_is_dead_is_no_matter_for_the_guard(void)
+{
+	g_autoptr(receiver) service = receiver_start(ALL_POLITE);
+	g_auto(rig) r = rig_open((rig_options){0});
+	g_auto(got) g = {0};
+	g_autofree char *url = url_of("dead-and-inward.test", service);
+
+	rig_exchange(&r, &g, url, "{}");
+
+	g_assert_cmpint(g.answer.cause, ==, BH_CAUSE_CONNECT);
+	g_assert_null(g.answer.guard_rule);
+}
+
+static void a_name_whose_address_changes_never_reaches_a_refused_one(void)
+{
+	g_autoptr(receiver) outside = receiver_start_at("127.0.0.2", ALL_POLITE, NULL);
+	g_autoptr(receiver) inside = receiver_start_at("127.0.0.1", ALL_POLITE, NULL);
+	g_autofree char *at_outside = url_of("rebind.test", outside), *at_inside = url_of("rebind.test", inside);
+	unsigned sent = 0, refused = 0;
+
+	for (int i = 0; i < 20; i++) {
+		g_auto(rig) r = rig_open((rig_options){.allow = "127.0.0.2/32"}); /* with a cache of its own */
+		g_auto(got) g = {0};
+		unsigned before = asked();
+
+		/* Every second look-up leads inward, whichever port is asked for. */
+		rig_exchange(&r, &g, i % 4 < 2 ? at_outside : at_inside, "{}");
+
+		g_assert_cmpuint(asked() - before, ==, 1);
+		sent += g.answer.status == 200;
+		refused += g.answer.cause == BH_CAUSE_GUARD;
+	}
+	g_assert_cmpuint(sent, >=, 5);
+	g_assert_cmpuint(refused, ==, 10);
+	g_assert_cmpuint(receiver_connections(inside), ==, 0);
+}
+
+static void a_name_that_is_not_known_is_a_dns_failure(void)
+{
+	static const char *const UNKNOWN[] = {"none.test", "broken.test"};
+
+	for (size_t i = 0; i < G_N_ELEMENTS(UNKNOWN); i++) {
+		g_auto(rig) r = rig_open((rig_options){0});
+		g_auto(got) g = {0};
+		g_autofree char *url = g_strdup_printf("http://%s/", UNKNOWN[i]);
+
+		rig_exchange(&r, &g, url, "{}");
+
+		g_assert_cmpint(g.answer.cause, ==, BH_CAUSE_DNS);
+		g_assert_nonnull(strstr(g.answer.sentence, UNKNOWN[i]));
+		g_assert_cmpint(g.answer.connect, ==, -1);
+	}
+}
+
+static void a_name_server_that_hangs_holds_up_nobody(void)
+{
+	g_autoptr(receiver) service = receiver_start(ALL_POLITE);
+	g_auto(rig) r = rig_open((rig_options){.dns_timeout = 300 * BH_MILLISECOND});
+	g_auto(got) hanging = {0}, short_of_time = {0};
+	g_autofree char *url = url_of("127.0.0.1", service);
+	bh_mono begin = bh_clock_mono();
+
+	hold(true);
+	rig_post(&r, &hanging, "http://hang.test/", "{}");
+	rig_start(&r, &short_of_time, &(bh_request){.url = "http://hang.test/", .total_timeout = 100 * BH_MILLISECOND});
+	for (int i = 0; i < 10; i++) {
+		g_auto(got) healthy = {0};
+		rig_exchange(&r, &healthy, url, "{}");
+		g_assert_cmpint(healthy.answer.status, ==, 200);
+	}
+	rig_await(&r, &short_of_time);
+	rig_await(&r, &hanging);
+	bh_usec took = bh_mono_since(bh_clock_mono(), begin);
+	hold(false);
+
+	g_assert_cmpint(hanging.answer.cause, ==, BH_CAUSE_DNS);
+	g_assert_cmpint(hanging.answer.total, >=, 300 * BH_MILLISECOND);
+	g_assert_cmpint(short_of_time.answer.cause, ==, BH_CAUSE_DNS);
+	g_assert_cmpint(took, <, 10 * BH_SECOND);
+}
+
+static void a_name_server_that_hangs_does_not_hold_up_the_end(void)
+{
+	rig r = rig_open((rig_options){0});
+	got g[2] = {0};
+	unsigned before = asked();
+
+	hold(true);
+	rig_post(&r, &g[0], "http://hang.test/", "{}");
+	rig_post(&r, &g[1], "http://hang.test/", "{}");
+	while (asked() - before < 2)
+		bh_transport_turn(r.transport, bh_clock_now());
+	bh_transport_abort(r.transport, g[1].transfer);
+	rig_close(&r); /* hangs here if somebody waits for the thread */
+	hold(false);
+
+	g_assert_false(g[0].done || g[1].done);
+}
+
+int main(int argc, char **argv)
+{
+	g_test_init(&argc, &argv, NULL);
+#define TEST(name) g_test_add_func("/transport_names/" #name, name)
+	TEST(a_name_is_looked_up_once_and_goes_out_as_host);
+	TEST(an_address_is_not_looked_up);
+	TEST(a_name_that_only_leads_inward_is_refused_and_nothing_is_sent);
+	TEST(of_several_addresses_one_that_is_allowed_and_alive_is_enough);
+	TEST(an_address_that_swallows_packets_does_not_hide_one_that_lives);
+	TEST(an_allowed_address_that_is_dead_is_no_matter_for_the_guard);
+	TEST(a_name_whose_address_changes_never_reaches_a_refused_one);
+	TEST(a_name_that_is_not_known_is_a_dns_failure);
+	TEST(a_name_server_that_hangs_holds_up_nobody);
+	TEST(a_name_server_that_hangs_does_not_hold_up_the_end);
+	return g_test_run();
+}
