@@ -26,17 +26,12 @@ static void note_complete(bh_call *call)
 	if (call->is_complete)
 		return;
 	call->is_complete = true;
-	pthread_mutex_lock(&call->api->lock);
-	call->api->calls++;
-	pthread_mutex_unlock(&call->api->lock);
+	atomic_fetch_add(&call->api->calls, 1);
 }
 
 static void forget_complete(bh_api *api)
 {
-	pthread_mutex_lock(&api->lock);
-	if (--api->calls == 0)
-		pthread_cond_broadcast(&api->idle);
-	pthread_mutex_unlock(&api->lock);
+	atomic_fetch_sub(&api->calls, 1);
 }
 
 /* MHD calls once when the header is there, once for each piece of the body, and once more at its end. */

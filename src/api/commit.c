@@ -24,17 +24,10 @@ static void resume(bh_call *call)
 {
 	bh_api *api = call->api;
 
-	pthread_mutex_lock(&api->lock);
-	api->suspended--;
-	api->answering++;
-	pthread_mutex_unlock(&api->lock);
-
+	atomic_fetch_add(&api->answering, 1); /* before the next line, so that one of the two is never 0 */
+	atomic_fetch_sub(&api->suspended, 1);
 	MHD_resume_connection(call->connection);
-
-	pthread_mutex_lock(&api->lock);
-	if (--api->answering == 0)
-		pthread_cond_broadcast(&api->idle);
-	pthread_mutex_unlock(&api->lock);
+	atomic_fetch_sub(&api->answering, 1); /* the last look at `api`: it may be gone now */
 }
 
 /* On the journal's thread. */
@@ -61,9 +54,7 @@ void bh_call_commit(bh_call *call, bh_call_step next)
 	call->directory_refused = false;
 
 	MHD_suspend_connection(call->connection);
-	pthread_mutex_lock(&call->api->lock);
-	call->api->suspended++;
-	pthread_mutex_unlock(&call->api->lock);
+	atomic_fetch_add(&call->api->suspended, 1);
 	if (!bh_journal_submit(call->api->rooms.journal, &call->entry, &call->error))
 		resume(call);
 }

@@ -70,9 +70,7 @@ static void write_intake(GString *out, bh_api *api)
 {
 	bh_api_counters *counters = &api->counters;
 
-	pthread_mutex_lock(&api->lock);
-	size_t suspended = api->suspended;
-	pthread_mutex_unlock(&api->lock);
+	size_t suspended = atomic_load(&api->suspended);
 	plain(out, "bellhop_events_accepted_total", "counter", "Events accepted.", read_counter(&counters->accepted));
 	plain(out, "bellhop_events_duplicate_total", "counter",
 	      "Events given again: folded in a call, or known by their name.", read_counter(&counters->duplicates));

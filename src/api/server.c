@@ -16,6 +16,7 @@
 /* Room for a header of BH_HEADER_MAX with its parsed rows and the answer's header; beyond it MHD answers 431 itself. */
 #define CONNECTION_MEMORY ((size_t)(24 * 1024))
 #define READ_STEP ((size_t)(8 * 1024))
+#define IDLE_LOOK (2 * BH_MILLISECOND)
 #define STOP_PATIENCE (10 * BH_SECOND) /* for clients that do not read their answer; commits are always waited for */
 
 /* --- The threads' belongings ------------------------------------------------------------- */
@@ -181,11 +182,6 @@ static bh_api *api_new(const bh_api_rooms *rooms, const bh_settings *settings, b
 	api->methods = bh_methods_ref(methods);
 	atomic_store(&api->settings, settings);
 	pthread_mutex_init(&api->lock, NULL);
-	pthread_condattr_t monotonic;
-	pthread_condattr_init(&monotonic);
-	pthread_condattr_setclock(&monotonic, CLOCK_MONOTONIC);
-	pthread_cond_init(&api->idle, &monotonic);
-	pthread_condattr_destroy(&monotonic);
 	if (pthread_key_create(&api->worker, worker_free) != 0)
 		g_error("no thread-local storage is left");
 	return api;
@@ -194,7 +190,6 @@ static bh_api *api_new(const bh_api_rooms *rooms, const bh_settings *settings, b
 static void api_free(bh_api *api)
 {
 	pthread_key_delete(api->worker);
-	pthread_cond_destroy(&api->idle);
 	pthread_mutex_destroy(&api->lock);
 	bh_guard_unref(api->guard);
 	bh_methods_unref(api->methods);
@@ -238,19 +233,19 @@ void bh_api_quiesce(bh_api *api)
 	api->listen_fd = MHD_quiesce_daemon(api->daemon);
 }
 
-/* Commits are waited for as long as they take: the journal answers each. Slow readers are not. */
+/*
+ * Commits are waited for as long as they take: the journal answers each. Slow readers are not. What the hot path counts it
+ * does not signal: closing looks again and again instead.
+ */
 static void wait_until_idle(bh_api *api)
 {
 	bh_mono patience = bh_mono_add(bh_clock_mono(), STOP_PATIENCE);
-	struct timespec until = {.tv_sec = patience.us / BH_SECOND, .tv_nsec = patience.us % BH_SECOND * 1000};
 
-	pthread_mutex_lock(&api->lock);
-	while (api->calls > 0)
-		if (pthread_cond_timedwait(&api->idle, &api->lock, &until) == ETIMEDOUT)
-			break;
-	while (api->suspended > 0 || api->answering > 0)
-		pthread_cond_wait(&api->idle, &api->lock);
-	pthread_mutex_unlock(&api->lock);
+	while (atomic_load(&api->calls) > 0 && !bh_mono_reached(bh_clock_mono(), patience))
+		g_usleep(IDLE_LOOK);
+	/* In this order: one is counted up before the other is counted down. */
+	while (atomic_load(&api->suspended) > 0 || atomic_load(&api->answering) > 0)
+		g_usleep(IDLE_LOOK);
 }
 
 void bh_api_close(bh_api *api)

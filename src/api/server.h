@@ -38,11 +38,10 @@ struct bh_api {
 	bh_guard *guard;
 	bh_methods *methods;
 
-	/* How bh_api_close knows that it may stop. Under `lock`. */
-	pthread_cond_t idle;
-	size_t calls; /* begun and not yet completed */
-	size_t suspended; /* the journal has their entry */
-	size_t answering; /* the journal's thread is inside MHD_resume_connection */
+	/* How bh_api_close knows that it may stop: counted by any thread, twice a request, so without a lock. */
+	_Atomic size_t calls; /* begun and not yet completed */
+	_Atomic size_t suspended; /* the journal has their entry */
+	_Atomic size_t answering; /* the journal's thread is inside MHD_resume_connection */
 	_Atomic bool stopping;
 	int listen_fd; /* ours again once MHD is quiescent; -1 before */
 };

@@ -18,11 +18,11 @@
 #include <string.h>
 
 /* Nobody waits for a record of an attempt, so it rides with the next commit for up to this long. */
-#define LAZY_WAIT (2 * BH_MILLISECOND)
+#define LAZY_WAIT (5 * BH_MILLISECOND)
 /* So many lazy entries are worth a commit of their own. */
 #define LAZY_FULL 512
 /* While callers are many, a commit waits this long for as many as the last one had: one fsync serves all. */
-#define GATHER_WAIT (1 * BH_MILLISECOND)
+#define GATHER_WAIT (2 * BH_MILLISECOND)
 #define MANY_CALLERS 4
 /* A transaction's size is bounded, so that nobody waits for a huge one. */
 #define BATCH_ENTRIES_MAX 4096

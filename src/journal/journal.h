@@ -4,7 +4,7 @@
  * Any thread hands in a bh_entry; the journal's thread takes all that is queued, applies it as one
  * transaction, publishes the directory if it changed, and then calls each entry's `done`. An entry that somebody
  * waits for (URGENT) starts a commit at once when the journal is idle; records of attempts (LAZY) may ride
- * along with the next for up to 2 ms, since nobody waits for them.
+ * along with the next for up to 5 ms, since nobody waits for them.
  *
  * The queue is bounded: bh_journal_submit answers BUSY when it is full, and the door says 503.
  */
