@@ -24,6 +24,7 @@ typedef struct bh_endpoint {
 typedef struct bh_route {
 	int refs;
 	bh_target target;
+	CURLU *parsed; /* of target.url: libcurl would parse it twice for each request */
 	bh_endpoint *endpoint;
 } bh_route;
 

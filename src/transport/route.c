@@ -131,7 +131,9 @@ static bh_route *judge(bh_routes *r, const char *url, const char **ret_rule, GEr
 		return NULL;
 	}
 	bh_route *route = g_new(bh_route, 1);
-	*route = (bh_route){.refs = 1, .target = target, .endpoint = endpoint_of(r, &target)};
+	*route = (bh_route){.refs = 1, .target = target, .parsed = curl_url(), .endpoint = endpoint_of(r, &target)};
+	if (curl_url_set(route->parsed, CURLUPART_URL, target.url, CURLU_DISALLOW_USER) != CURLUE_OK)
+		g_error("libcurl does not read what it wrote"); /* the guard has seen it read this very text */
 	return route;
 }
 
@@ -156,6 +158,7 @@ void bh_route_unref(bh_routes *r, bh_route *route)
 	if (--route->refs > 0)
 		return;
 	bh_endpoint_unref(r, route->endpoint);
+	curl_url_cleanup(route->parsed);
 	bh_target_clear(&route->target);
 	g_free(route);
 }

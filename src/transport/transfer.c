@@ -38,6 +38,7 @@ static void set_bounds(CURL *e)
 static void set_connections(CURL *e, bh_transport *t)
 {
 	curl_easy_setopt(e, CURLOPT_NOSIGNAL, 1L);
+	curl_easy_setopt(e, CURLOPT_BUFFERSIZE, 4096L); /* allocated for each request; answers are short */
 	curl_easy_setopt(e, CURLOPT_QUICK_EXIT, 1L); /* or a hung name server would hold the loop when we give up */
 	curl_easy_setopt(e, CURLOPT_DNS_CACHE_TIMEOUT, 60L);
 	/*
@@ -155,6 +156,9 @@ static char *copy_header(char *to, const char *header)
 /* What we say beside the caller's headers, and what libcurl shall not say by itself. */
 #define OURS_MAX 3
 
+/* With a large body (1 MiB) libcurl asks for leave first and waits a second for it. We begin to forbid it well below. */
+#define EXPECT_BYTES (64 * 1024)
+
 static size_t list_ours(const bh_transfer *x, const bh_request *r, const char *ours[OURS_MAX])
 {
 	size_t count = 0;
@@ -163,7 +167,8 @@ static size_t list_ours(const bh_transfer *x, const bh_request *r, const char *o
 		ours[count++] = x->transport->user_agent;
 	if (!is_listed(r->headers, "Content-Type"))
 		ours[count++] = "Content-Type:"; /* else libcurl calls every body a form */
-	ours[count++] = "Expect:"; /* no waiting for 100 */
+	if (r->body.size >= EXPECT_BYTES)
+		ours[count++] = "Expect:";
 	return count;
 }
 
@@ -229,7 +234,9 @@ bool bh_transfer_prepare(bh_transfer *x, const bh_request *r)
 		curl_easy_setopt(x->easy, CURLOPT_SHARE, sessions);
 		x->tls_sessions = sessions;
 	}
-	curl_easy_setopt(x->easy, CURLOPT_URL, x->route->target.url);
+	curl_easy_setopt(x->easy, CURLOPT_URL,
+			 x->route->target.url); /* for a repetition; the first goes by the next line */
+	curl_easy_setopt(x->easy, CURLOPT_CURLU, x->route->parsed);
 	set_verb_and_body(x, r);
 	curl_easy_setopt(x->easy, CURLOPT_HTTPHEADER, list_headers(x, r));
 	curl_easy_setopt(x->easy, CURLOPT_TIMEOUT_MS, milliseconds(r->total_timeout));
