@@ -265,6 +265,17 @@ def self_contained():
                 yield f"{shown(path)}:{number}: names a host"
 
 
+def links():
+    """What a page links to, or a comment points to, is there."""
+    for path in tracked("*.md", "*.c", "*.h", "*.py", "*.lua", "*.yaml", "meson.build"):
+        text = path.read_text()
+        found = [(m.start(), m.group(1), path.parent) for m in re.finditer(r"\]\(([^)#:\s]+)(?:#[^)]*)?\)", text)] if path.suffix == ".md" else []
+        found += [(m.start(), m.group(0), ROOT) for m in re.finditer(r"\bdocs/[a-z0-9/_-]+\.(?:md|yaml)\b", text)]
+        for start, name, folder in found:
+            if not (folder / name).exists():
+                yield f"{shown(path)}:{text.count(chr(10), 0, start) + 1}: {name} is not there"
+
+
 def layout():
     """The layout of .c files is clang-format's business. Doors are laid out by hand: their columns are for readers."""
     if not shutil.which("clang-format"):
@@ -312,7 +323,7 @@ def analyzer():
             yield from lines
 
 
-QUICK = [doors, cycles, own_header_first, headers_alone, names, purity, sql_in_the_store_only, file_sizes, scripts, self_contained, layout]
+QUICK = [doors, cycles, own_header_first, headers_alone, names, purity, sql_in_the_store_only, file_sizes, scripts, self_contained, links, layout]
 FULL = [cppcheck, clang_tidy]
 DEEP = [analyzer]
 
