@@ -1,5 +1,19 @@
 #include "store/words.h"
 
+#include <string.h>
+
+/* As g_string_append_len, for pieces so short that the call would be most of the cost. */
+static void append(GString *words, const char *text, size_t size)
+{
+	if (words->len + size >= words->allocated_len) {
+		g_string_append_len(words, text, (gssize)size);
+		return;
+	}
+	memcpy(words->str + words->len, text, size);
+	words->len += size;
+	words->str[words->len] = '\0';
+}
+
 void bh_words_add_text(GString *words, const char *text, char also)
 {
 	const char *plain = text;
@@ -7,11 +21,11 @@ void bh_words_add_text(GString *words, const char *text, char also)
 	for (; *text; text++) {
 		if ((unsigned char)*text > ' ' && *text != '%' && *text != also)
 			continue;
-		g_string_append_len(words, plain, text - plain);
+		append(words, plain, (size_t)(text - plain));
 		g_string_append_printf(words, "%%%02x", (unsigned char)*text);
 		plain = text + 1;
 	}
-	g_string_append_len(words, plain, text - plain);
+	append(words, plain, (size_t)(text - plain));
 }
 
 /* Ids are most of what is written so, and printf takes longer over one than the database over the row. */
@@ -27,7 +41,7 @@ void bh_words_add_number(GString *words, int64_t number)
 	} while (rest > 0);
 	if (number < 0)
 		g_string_append_c(words, '-');
-	g_string_append_len(words, digits + at, (gssize)(sizeof digits - at));
+	append(words, digits + at, sizeof digits - at);
 }
 
 char *bh_word_text(const char *word)

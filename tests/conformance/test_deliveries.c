@@ -221,6 +221,73 @@ static void an_attempt_comes_back_as_it_was_given(void)
 	house_close(h);
 }
 
+static void headers_come_back_whatever_they_hold(void)
+{
+	static const char *const headers[] = {
+		"",
+		"~",
+		"~~",
+		"~a",
+		"no line end",
+		"\n",
+		"\n\n",
+		"POST /",
+		"POST /hook~x\nHost: ~\nContent-Length: 2\nContent-Length: 23\nContent-Type: application/json\n",
+		"Content-Type: application/json; charset=utf-8\nHost",
+		"HTTP/1.1 200 OK\nHTTP/1.1 200 OKAY\nDate: x\ndate: ~r\n~r",
+		"X: POST /\n POST /\nwebhook-id: evt_0123456789abc\nwebhook-signature: v1,a v1,b\n",
+		"caf\u00e9: ~\u00e9~\n",
+	};
+	house *h = house_open();
+	bh_id id = delivery_in(h, 71, BH_STATE_PENDING);
+	for (size_t i = 0; i < G_N_ELEMENTS(headers); i++) {
+		note *n = note_record(id, (int)i + 1, BH_STATE_PENDING, 0, NOON);
+		n->attempt.request = headers[i];
+		n->attempt.response = headers[G_N_ELEMENTS(headers) - 1 - i];
+		apply_and_free(h, n);
+	}
+
+	g_autoptr(GPtrArray) attempts = bh_reader_attempts(h->reader, id, 0, 100, NULL);
+
+	g_assert_cmpuint(attempts->len, ==, G_N_ELEMENTS(headers));
+	for (size_t i = 0; i < G_N_ELEMENTS(headers); i++) {
+		const bh_attempt_row *a = &((bh_attempt_kept *)attempts->pdata[i])->row;
+		g_assert_cmpstr(a->request, ==, headers[i]);
+		g_assert_cmpstr(a->response, ==, headers[G_N_ELEMENTS(headers) - 1 - i]);
+	}
+	house_close(h);
+}
+
+static void odd_words_among_the_facts_come_back(void)
+{
+	static const char *const words[] = {"", "-", "--", "a b", "%", "%41", "a:b", " ", "\t\n"};
+	house *h = house_open();
+	bh_id id = delivery_in(h, 71, BH_STATE_PENDING);
+	for (size_t i = 0; i < G_N_ELEMENTS(words); i++) {
+		note *n = note_record(id, (int)i + 1, BH_STATE_PENDING, 0, NOON);
+		n->attempt.outcome = n->attempt.cause = n->attempt.address = n->attempt.shape = words[i];
+		n->attempt.status = -1;
+		n->attempt.total = G_MAXINT64;
+		n->attempt.dns = G_MININT64;
+		apply_and_free(h, n);
+	}
+
+	g_autoptr(GPtrArray) attempts = bh_reader_attempts(h->reader, id, 0, 100, NULL);
+
+	g_assert_cmpuint(attempts->len, ==, G_N_ELEMENTS(words));
+	for (size_t i = 0; i < G_N_ELEMENTS(words); i++) {
+		const bh_attempt_row *a = &((bh_attempt_kept *)attempts->pdata[i])->row;
+		g_assert_cmpstr(a->outcome, ==, words[i]);
+		g_assert_cmpstr(a->cause, ==, words[i]);
+		g_assert_cmpstr(a->address, ==, words[i]);
+		g_assert_cmpstr(a->shape, ==, words[i]);
+		g_assert_cmpint(a->status, ==, -1);
+		g_assert_cmpint(a->total, ==, G_MAXINT64);
+		g_assert_cmpint(a->dns, ==, G_MININT64);
+	}
+	house_close(h);
+}
+
 static void attempts_are_paged_by_their_number(void)
 {
 	house *h = house_open();
@@ -517,6 +584,8 @@ void add_delivery_tests(void)
 	g_test_add_func("/store/record/with_its_event", an_event_and_its_first_record_fit_into_one_batch);
 	g_test_add_func("/store/record/twice", a_record_given_twice_is_kept_once);
 	g_test_add_func("/store/attempt/comes_back_as_given", an_attempt_comes_back_as_it_was_given);
+	g_test_add_func("/store/attempt/headers", headers_come_back_whatever_they_hold);
+	g_test_add_func("/store/attempt/odd_words", odd_words_among_the_facts_come_back);
 	g_test_add_func("/store/attempt/pages", attempts_are_paged_by_their_number);
 	g_test_add_func("/store/move/table", a_move_is_made_exactly_if_the_table_allows_it);
 	g_test_add_func("/store/move/retry", a_retry_begins_a_new_life_due_now);

@@ -86,13 +86,16 @@ static int by_id(const void *a, const void *b)
 	return left < right ? -1 : left > right;
 }
 
-/* Batches change places with their neighbours now and then, as if one had been tried again. */
+/* Batches change places with their neighbours now and then, as if one had been tried again; or all come backwards. */
 static void write_all(model *m)
 {
+	bool backwards = below(m, 3) == 0;
+
 	for (bh_id first = 0; first < EVENTS; first += 2 * BATCH) {
-		bool late = below(m, 4) == 0;
-		write_batch(m, 10 * (first + (late ? BATCH : 0)) + 10, BATCH);
-		write_batch(m, 10 * (first + (late ? 0 : BATCH)) + 10, BATCH);
+		bh_id place = backwards ? EVENTS - 2 * BATCH - first : first;
+		bool swap = below(m, 4) == 0;
+		write_batch(m, 10 * (place + (swap ? BATCH : 0)) + 10, BATCH);
+		write_batch(m, 10 * (place + (swap ? 0 : BATCH)) + 10, BATCH);
 	}
 	for (int i = 0; i < LATE; i++) /* long after, in a gap in each fiftieth */
 		write_batch(m, 10 * (i * (EVENTS / LATE) + below(m, EVENTS / LATE)) + 3, 1);

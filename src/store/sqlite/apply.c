@@ -9,7 +9,6 @@
 
 #include "base/fault.h"
 #include "base/log.h"
-#include "store/sqlite/shelf.h"
 
 /*
  * Pages in the log at which what it holds is written back to the database: 16 MB. Often enough to keep reading
@@ -21,8 +20,9 @@
 #define RESTART_PAGES (8 * CHECKPOINT_PAGES)
 #define RESTART_WAIT_MS 50
 
-static bool apply_one(bh_sqlite *s, bh_write *w, GError **error);
+static bool commit_all(bh_sqlite *s, bh_write *const *writes, size_t count, bool awaited, GError **error);
 static bool apply_all(bh_sqlite *s, bh_write *const *writes, size_t count, GError **error);
+static bool apply_one(bh_sqlite *s, bh_write *w, GError **error);
 static bool somebody_waits(bh_write *const *writes, size_t count);
 static void make_room(bh_sqlite *s);
 static void checkpoint_if_due(bh_sqlite *s, bool awaited);
@@ -30,20 +30,31 @@ static void checkpoint_if_due(bh_sqlite *s, bool awaited);
 bool bh_sqlite_apply(bh_store *store, bh_write *const *writes, size_t count, GError **error)
 {
 	bh_sqlite *s = (bh_sqlite *)store;
-	bh_recent before = s->recent;
 	bool awaited = somebody_waits(writes, count);
 
-	g_auto(bh_tx) tx = bh_tx_write(&s->db, error);
-	if (!tx.db)
-		return false;
-	if (!apply_all(s, writes, count, error) || !bh_shelf_fill(s, awaited, error) || !bh_tx_commit(&tx, error)) {
-		s->recent = before;
-		bh_tx_end(&tx);
+	bh_shelving_begin(&s->events);
+	bh_shelving_begin(&s->deliveries);
+	bool durable = commit_all(s, writes, count, awaited, error);
+	bh_shelving_end(&s->events, durable);
+	bh_shelving_end(&s->deliveries, durable);
+	if (durable)
+		checkpoint_if_due(s, awaited);
+	else
 		make_room(s);
+	return durable;
+}
+
+static bool commit_all(bh_sqlite *s, bh_write *const *writes, size_t count, bool awaited, GError **error)
+{
+	g_auto(bh_tx) tx = bh_tx_write(&s->db, error);
+
+	if (!tx.db || !apply_all(s, writes, count, error) || !bh_shelving_write(&s->events, &s->db, awaited, error) ||
+	    !bh_shelving_write(&s->deliveries, &s->db, awaited, error))
 		return false;
-	}
+	BH_FAULT("store.before-commit");
+	if (!bh_tx_commit(&tx, error))
+		return false;
 	BH_FAULT("store.after-commit");
-	checkpoint_if_due(s, awaited);
 	return true;
 }
 
@@ -54,7 +65,6 @@ static bool apply_all(bh_sqlite *s, bh_write *const *writes, size_t count, GErro
 		if (!apply_one(s, writes[i], error))
 			return false;
 	}
-	BH_FAULT("store.before-commit");
 	return true;
 }
 

@@ -180,9 +180,9 @@ static bool of_webhook(bh_sqlite_reader *r, bh_id webhook, const bh_list *list, 
 static const bh_sql STATE_OF = {BH_SQL_STATE_OF, "look up a delivery's state",
 				"SELECT state FROM delivery WHERE id = ?1"};
 
-static bool keep_state(bh_sqlite_reader *r, bh_id id, const bh_list *list, bool *ret_keep, GError **error)
+static bool keep_state(bh_db *db, bh_id id, const bh_list *list, bool *ret_keep, GError **error)
 {
-	g_auto(bh_rows) rows = bh_rows_of(&r->db, &STATE_OF, error);
+	g_auto(bh_rows) rows = bh_rows_of(db, &STATE_OF, error);
 
 	if (!rows.stmt)
 		return false;
@@ -191,12 +191,24 @@ static bool keep_state(bh_sqlite_reader *r, bh_id id, const bh_list *list, bool 
 	return !rows.failed;
 }
 
+static GPtrArray *keys_of_webhooks(const bh_list *list)
+{
+	GPtrArray *keys = g_ptr_array_new_with_free_func(g_free);
+	g_autoptr(GString) key = g_string_new(NULL);
+
+	for (size_t i = 0; i < list->webhook_count; i++) {
+		bh_shelf_key_of_webhook(key, list->webhooks[i]);
+		g_ptr_array_add(keys, g_strdup(key->str));
+	}
+	return keys;
+}
+
 static bool of_webhooks(bh_sqlite_reader *r, const bh_list *list, bh_newest *newest, GError **error)
 {
-	if (list->state == 0)
-		return bh_shelf_find_deliveries(r, list, NULL, newest, error);
-	if (list->state == BH_STATE_DELIVERED)
-		return bh_shelf_find_deliveries(r, list, keep_state, newest, error);
+	if (list->state == 0 || list->state == BH_STATE_DELIVERED) {
+		g_autoptr(GPtrArray) keys = keys_of_webhooks(list);
+		return bh_shelf_find_deliveries(&r->db, list, keys, list->state ? keep_state : NULL, newest, error);
+	}
 	for (size_t i = 0; i < list->webhook_count; i++) {
 		if (!of_webhook(r, list->webhooks[i], list, newest, error))
 			return false;
@@ -224,9 +236,9 @@ static const bh_sql EVENT_FITS = {
 	BH_SQL_EVENT_FITS, "look at an event",
 	"SELECT 1 FROM event WHERE id = ?1 AND (?2 IS NULL OR type = ?2) AND (?3 IS NULL OR property_id = ?3)"};
 
-static bool keep_fitting(bh_sqlite_reader *r, bh_id id, const bh_list *list, bool *ret_keep, GError **error)
+static bool keep_fitting(bh_db *db, bh_id id, const bh_list *list, bool *ret_keep, GError **error)
 {
-	g_auto(bh_rows) rows = bh_rows_of(&r->db, &EVENT_FITS, error);
+	g_auto(bh_rows) rows = bh_rows_of(db, &EVENT_FITS, error);
 
 	if (!rows.stmt)
 		return false;
@@ -237,48 +249,45 @@ static bool keep_fitting(bh_sqlite_reader *r, bh_id id, const bh_list *list, boo
 	return !rows.failed;
 }
 
-static void add_field(GArray *fields, const char *field, const char *value)
+static void add_key(GPtrArray *keys, char field, const char *value)
 {
-	bh_shelf_field f = {field, value};
-
-	g_array_append_val(fields, f);
+	g_ptr_array_add(keys, g_strdup_printf("%c%s", field, value));
 }
 
 /*
- * The fields of which an event must have one; what else is asked, `keep_fitting` sees to. A manager who asks for one
- * of his properties sees all of it, and of a foreign one only what was addressed to him.
+ * The keys of which an event must have one; what else is asked, `keep_fitting` sees to. A manager who asks for one of
+ * his properties sees all of it, and of a foreign one only what was addressed to him.
  */
-static GArray *fields_of(const bh_list *list)
+static GPtrArray *keys_of(const bh_list *list)
 {
-	GArray *fields = g_array_new(FALSE, FALSE, sizeof(bh_shelf_field));
+	GPtrArray *keys = g_ptr_array_new_with_free_func(g_free);
 	const char *const *own = (const char *const *)list->property_ids;
 
 	if (!list->manager_id) {
 		if (list->property_id)
-			add_field(fields, "p", list->property_id);
+			add_key(keys, 'p', list->property_id);
 		else if (list->type)
-			add_field(fields, "t", list->type);
-		return fields;
+			add_key(keys, 't', list->type);
+		return keys;
 	}
 	if (list->property_id && own && g_strv_contains(own, list->property_id)) {
-		add_field(fields, "p", list->property_id);
-		return fields;
+		add_key(keys, 'p', list->property_id);
+		return keys;
 	}
-	add_field(fields, "m", list->manager_id);
+	add_key(keys, 'm', list->manager_id);
 	for (size_t i = 0; !list->property_id && own && own[i]; i++)
-		add_field(fields, "p", own[i]);
-	return fields;
+		add_key(keys, 'p', own[i]);
+	return keys;
 }
 
 static bool find_events(bh_sqlite_reader *r, const bh_list *list, bh_newest *newest, GError **error)
 {
-	g_autoptr(GArray) fields = fields_of(list);
-	const bh_shelf_field *first = (const bh_shelf_field *)(void *)fields->data;
+	g_autoptr(GPtrArray) keys = keys_of(list);
+	bh_shelf_keep keep = list->type || list->property_id ? keep_fitting : NULL;
 
 	if (list->limit == 0)
 		return true;
-	if (fields->len == 0)
+	if (keys->len == 0)
 		return all_events(r, list, newest, error);
-	return bh_shelf_find_events(r, list, first, fields->len, list->type || list->property_id ? keep_fitting : NULL,
-				    newest, error);
+	return bh_shelf_find_events(&r->db, list, keys, keep, newest, error);
 }

@@ -4,6 +4,7 @@
 #include "base/error.h"
 #include "store/facts.h"
 #include "store/findings.h"
+#include "store/shorthand.h"
 
 #include <errno.h>
 #include <string.h>
@@ -314,8 +315,8 @@ static kept_attempt *attempt_of(const bh_rows *rows, GError **error)
 	row->number = (int)bh_int_at(rows, 1);
 	row->started_at = bh_int_at(rows, 2);
 	row->sentence = a->sentence = g_strdup(bh_text_at(rows, 4));
-	row->request = a->request = g_strdup(bh_text_at(rows, 5));
-	row->response = a->response = g_strdup(bh_text_at(rows, 6));
+	row->request = a->request = bh_shorthand_read(bh_text_at(rows, 5));
+	row->response = a->response = bh_shorthand_read(bh_text_at(rows, 6));
 	row->body = keep_bytes(&a->body, rows, 7);
 	row->sent = keep_bytes(&a->sent, rows, 8);
 	return g_steal_pointer(&a);

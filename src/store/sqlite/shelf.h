@@ -2,43 +2,67 @@
  * Shelves: how lists by webhook, property, manager and type cost next to nothing to keep.
  *
  *   a batch ──> event, delivery   appended in the order of ids; nothing else is touched, however many webhooks it names
- *                    │  every BH_SHELF_ROWS rows, sorted
- *                    ▼
- *               shelved_*         (shelf, webhook, delivery): one run written from end to end, never touched again
+ *      │
+ *      └─ noted in memory ──>     shelved (shelf, key): the ids of one key. Some thousand rows at a time are sorted
+ *                                 and written from end to end, never to be touched again
  *
  * A list looks at the rows above the greatest id on any shelf, and then through the shelves, newest first, until it has
- * enough. A row may come late (its batch had to be tried again) with an id below that greatest one: it goes to the
- * newest shelf at once. So shelves may overlap, but what is on none is above all of them.
+ * enough. A row may come late (its batch had to be tried again) with an id below that greatest one: it gets a
+ * small shelf of its own at once. So shelves may overlap, but what is on none is above all of them.
+ *
+ * What is noted in memory is in the rows anyway: at start it is read from them again.
  */
 #pragma once
 
+#include "store/sqlite/db.h"
 #include "store/sqlite/newest.h"
-#include "store/sqlite/sqlite.h"
+#include "store/store.h"
 
-#define BH_SHELF_ROWS 16384 /* what a list may have to look at one by one; the work of one shelving, some 10 ms */
+/* --- Writing (shelve.c): the journal's thread ------------------------------------------------------------------- */
 
-/* Writing, inside the batch's transaction: to be told of each row that was inserted. */
-bool bh_shelf_note_event(bh_sqlite *s, const bh_event *e, GError **error);
-bool bh_shelf_note_delivery(bh_sqlite *s, const bh_delivery *d, GError **error);
+/* What was not shelved yet, of deliveries or of events. */
+typedef struct bh_shelving {
+	const char *holds; /* "deliveries", "events" */
+	size_t full; /* so many entries make a shelf */
+	GHashTable *places; /* key -> its place in `keys` */
+	GPtrArray *keys; /* texts, owned */
+	GArray *entries; /* an id with the place of one key of it, in the order in which rows came */
+	bh_id greatest; /* on any shelf; 0: there is none */
+	int64_t number; /* of the last shelf */
+	GString *key; /* one being made; reused */
 
-/* Fills a shelf if it is time. While somebody waits for the batch it may be put off, up to twice the rows. */
-bool bh_shelf_fill(bh_sqlite *s, bool somebody_waits, GError **error);
+	/* Of the transaction under way. */
+	guint entries_before;
+	bool is_late; /* a row came that is not above `greatest` */
+	bh_id shelved_up_to; /* shelved in it is what is not above this; 0: nothing */
+} bh_shelving;
 
-/* At start. */
-bool bh_shelf_count_recent(bh_sqlite *s, GError **error);
+void bh_shelving_init(bh_shelving *s, const char *holds, size_t full);
+void bh_shelving_clear(bh_shelving *s);
 
-/*
- * Reading, inside one read transaction: adds to `newest` the ids of deliveries of these webhooks, or of events with
- * one of these fields, that `keep` (NULL: all) lets pass. False from `keep` with *error set ends the search.
- */
-typedef bool (*bh_shelf_keep)(bh_sqlite_reader *r, bh_id id, const bh_list *list, bool *ret_keep, GError **error);
+/* Reads how far the shelves go and notes the rows above. */
+bool bh_shelving_load_deliveries(bh_shelving *s, bh_db *db, GError **error);
+bool bh_shelving_load_events(bh_shelving *s, bh_db *db, GError **error);
 
-typedef struct bh_shelf_field {
-	const char *field; /* "m" manager, "p" property, "t" type */
-	const char *value;
-} bh_shelf_field;
+/* For each transaction: begin, note what was inserted, write, and once it is over say whether it holds. */
+void bh_shelving_begin(bh_shelving *s);
+void bh_shelving_note_delivery(bh_shelving *s, bh_id delivery, bh_id webhook);
+void bh_shelving_note_event(bh_shelving *s, bh_id event, const char *type, const char *property, const char *manager);
+/* Writes a shelf if it is time. While somebody waits it may be put off, up to twice the entries. */
+bool bh_shelving_write(bh_shelving *s, bh_db *db, bool somebody_waits, GError **error);
+void bh_shelving_end(bh_shelving *s, bool committed);
 
-bool bh_shelf_find_deliveries(bh_sqlite_reader *r, const bh_list *list, bh_shelf_keep keep, bh_newest *newest,
+/* --- Reading (shelf.c): inside one read transaction -------------------------------------------------------------- */
+
+/* Whether a row that has one of the keys is wanted. False: failed, and `error` is set. */
+typedef bool (*bh_shelf_keep)(bh_db *db, bh_id id, const bh_list *list, bool *ret_keep, GError **error);
+
+/* Adds to `newest` the ids of rows with one of these keys ("w721", "p12") that `keep` (NULL: all) wants. */
+bool bh_shelf_find_deliveries(bh_db *db, const bh_list *list, GPtrArray *keys, bh_shelf_keep keep, bh_newest *newest,
 			      GError **error);
-bool bh_shelf_find_events(bh_sqlite_reader *r, const bh_list *list, const bh_shelf_field *fields, size_t count,
-			  bh_shelf_keep keep, bh_newest *newest, GError **error);
+bool bh_shelf_find_events(bh_db *db, const bh_list *list, GPtrArray *keys, bh_shelf_keep keep, bh_newest *newest,
+			  GError **error);
+
+/* Replaces what `key` holds. */
+void bh_shelf_key_of_webhook(GString *key, bh_id webhook);
+void bh_shelf_key_of(GString *key, char field, const char *value);

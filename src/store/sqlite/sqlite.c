@@ -7,7 +7,6 @@
 #include "base/error.h"
 #include "store/sqlite/lock.h"
 #include "store/sqlite/schema.h"
-#include "store/sqlite/shelf.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -34,6 +33,10 @@ static const char WRITER_PRAGMAS[] =
 static const char READER_PRAGMAS[] =
 	"PRAGMA temp_store = MEMORY; PRAGMA cache_size = -500; PRAGMA trusted_schema = OFF";
 
+/* What a list may have to look at one by one is up to twice this, and the work of one shelving is some milliseconds. */
+#define DELIVERIES_A_SHELF 8192
+#define EVENT_KEYS_A_SHELF 16384 /* most events have a type and a property */
+
 static const bh_sql USE_WAL = {-1, "switch it to write-ahead logging", "PRAGMA journal_mode = WAL"};
 static const bh_sql LAST_ID = {
 	-1, "look for the greatest id",
@@ -46,7 +49,11 @@ static void sqlite_close(bh_store *store)
 
 	bh_db_close(&s->db);
 	bh_lock_release(s->lock);
+	bh_shelving_clear(&s->events);
+	bh_shelving_clear(&s->deliveries);
 	g_string_free(s->packed, TRUE);
+	g_string_free(s->request, TRUE);
+	g_string_free(s->response, TRUE);
 	g_free(s);
 }
 
@@ -60,7 +67,11 @@ static bh_store *sqlite_open(const char *place, const bh_sealer *sealer, GError 
 	bh_sqlite *s = g_new0(bh_sqlite, 1);
 	s->base.backend = &bh_sqlite_backend;
 	s->sealer = sealer;
+	bh_shelving_init(&s->events, "events", EVENT_KEYS_A_SHELF);
+	bh_shelving_init(&s->deliveries, "deliveries", DELIVERIES_A_SHELF);
 	s->packed = g_string_new(NULL);
+	s->request = g_string_new(NULL);
+	s->response = g_string_new(NULL);
 	s->lock = bh_lock_take(path, error);
 	if (s->lock < 0 || !make_file(path, error) || !open_file(s, path, error)) {
 		sqlite_close(&s->base);
@@ -129,7 +140,8 @@ static bool open_file(bh_sqlite *s, const char *path, GError **error)
 	    !bh_db_exec(&s->db, "set it up", WRITER_PRAGMAS, error))
 		return false;
 	sqlite3_wal_hook(s->db.handle, bh_sqlite_note_wal, s); /* in place of SQLite's own checkpoints */
-	return bh_schema_migrate(&s->db, error) && bh_shelf_count_recent(s, error);
+	return bh_schema_migrate(&s->db, error) && bh_shelving_load_events(&s->events, &s->db, error) &&
+	       bh_shelving_load_deliveries(&s->deliveries, &s->db, error);
 }
 
 static bool use_wal(bh_db *db, GError **error)

@@ -6,20 +6,15 @@
 
 #include "store/backend.h"
 #include "store/sqlite/db.h"
-
-/* What waits to be shelved: the rows above the greatest id on any shelf. */
-typedef struct bh_recent {
-	size_t events, deliveries; /* how many */
-	bh_id shelved_events, shelved_deliveries; /* those greatest ids; 0: no shelf yet */
-} bh_recent;
+#include "store/sqlite/shelf.h"
 
 typedef struct bh_sqlite {
 	bh_store base;
 	bh_db db; /* the writer; journal's thread once the store is open */
 	int lock;
 	const bh_sealer *sealer;
-	GString *packed; /* a text being made for a row; reused from row to row */
-	bh_recent recent;
+	GString *packed, *request, *response; /* texts being made for a row; reused from row to row */
+	bh_shelving events, deliveries;
 	int wal_pages; /* in the log after the last commit */
 	int checkpointed_at; /* what wal_pages was when we last asked for a checkpoint */
 	bool checkpoint_fails; /* said in the log once, until one succeeds */

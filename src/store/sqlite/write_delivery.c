@@ -7,6 +7,7 @@
 #include "store/sqlite/sqlite.h"
 
 #include "store/facts.h"
+#include "store/shorthand.h"
 
 /* The statements below name states by number. */
 G_STATIC_ASSERT(BH_STATE_PENDING == 2);
@@ -103,6 +104,12 @@ static void bind_bytes(bh_rows *rows, int place, bh_span bytes)
 	sqlite3_bind_blob64(rows->stmt, place, bytes.size ? bytes.at : NULL, bytes.size, SQLITE_STATIC);
 }
 
+static void bind_headers(bh_rows *rows, int place, GString *shorthand, const char *headers)
+{
+	bh_shorthand_write(shorthand, headers ? headers : "");
+	sqlite3_bind_text(rows->stmt, place, shorthand->str, (int)shorthand->len, SQLITE_STATIC);
+}
+
 static bool insert_attempt(bh_sqlite *s, const bh_write *w, GError **error)
 {
 	const bh_attempt_row *a = w->attempt;
@@ -116,8 +123,8 @@ static bool insert_attempt(bh_sqlite *s, const bh_write *w, GError **error)
 	bh_bind_int(&rows, 3, a->started_at);
 	bh_bind_span(&rows, 4, (bh_span){s->packed->str, s->packed->len});
 	bind_known_text(&rows, 5, a->sentence);
-	bind_known_text(&rows, 6, a->request);
-	bind_known_text(&rows, 7, a->response);
+	bind_headers(&rows, 6, s->request, a->request);
+	bind_headers(&rows, 7, s->response, a->response);
 	bind_bytes(&rows, 8, a->body);
 	bind_bytes(&rows, 9, a->sent);
 	return bh_rows_run(&rows, error);

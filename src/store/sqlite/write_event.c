@@ -2,7 +2,6 @@
 
 #include "base/error.h"
 #include "store/findings.h"
-#include "store/sqlite/shelf.h"
 
 #include <string.h>
 
@@ -18,11 +17,11 @@ bool bh_sqlite_write_event(bh_sqlite *s, bh_write *w, GError **error)
 		return false;
 	if (!inserted)
 		return tell_duplicate(s, w, error);
-	if (!bh_shelf_note_event(s, w->event, error))
-		return false;
+	bh_shelving_note_event(&s->events, w->event->id, w->event->type, w->event->property_id, w->event->manager_id);
 	for (size_t i = 0; i < w->delivery_count; i++) {
-		if (!insert_delivery(s, w->deliveries[i], error) || !bh_shelf_note_delivery(s, w->deliveries[i], error))
+		if (!insert_delivery(s, w->deliveries[i], error))
 			return false;
+		bh_shelving_note_delivery(&s->deliveries, w->deliveries[i]->id, w->deliveries[i]->webhook_id);
 	}
 	return true;
 }

@@ -128,36 +128,29 @@ CREATE TABLE attempt (
 	-- byte and end (-1: not reached), shape of the body. "-" stands for an empty one.
 	facts TEXT NOT NULL,
 	sentence TEXT NOT NULL,
-	request TEXT NOT NULL,
-	response TEXT NOT NULL,
+	request TEXT NOT NULL, -- headers, usual beginnings of lines as "~" and a letter (shorthand.c)
+	response TEXT NOT NULL, -- the same
 	body BLOB, -- of the answer
 	sent BLOB, -- the request's body, if it was not the event's own
 	PRIMARY KEY (delivery_id, number)
 ) STRICT, WITHOUT ROWID;
 
 -- Lists by webhook, property, manager and type. An index would touch one page for each webhook and property
--- of a batch; so every 16384 rows that came are sorted into a shelf of their own, written once from end to end.
--- Lists look at the rows above the greatest id on a shelf, and then through the shelves, newest first.
+-- of a batch; so some thousand rows at a time are sorted into a shelf of their own, written once from end to end.
+-- Lists look at the rows above the greatest id on any shelf, and then through the shelves, newest first.
 
 CREATE TABLE shelf (
-	holds TEXT NOT NULL, -- delivery, event
+	holds TEXT NOT NULL, -- deliveries, events
 	number INTEGER NOT NULL, -- 1, 2, 3 ... in the order in which they were filled
 	least_id INTEGER NOT NULL,
-	greatest_id INTEGER NOT NULL,
+	greatest_id INTEGER NOT NULL, -- of this shelf and all before it
 	PRIMARY KEY (holds, number)
 ) STRICT, WITHOUT ROWID;
 
-CREATE TABLE shelved_delivery (
+CREATE TABLE shelved (
+	holds TEXT NOT NULL,
 	shelf INTEGER NOT NULL,
-	webhook_id INTEGER NOT NULL,
-	delivery_id INTEGER NOT NULL,
-	PRIMARY KEY (shelf, webhook_id, delivery_id)
-) STRICT, WITHOUT ROWID;
-
-CREATE TABLE shelved_event (
-	shelf INTEGER NOT NULL,
-	field TEXT NOT NULL, -- m: manager, p: property, t: type
-	value TEXT NOT NULL,
-	event_id INTEGER NOT NULL,
-	PRIMARY KEY (shelf, field, value, event_id)
+	key TEXT NOT NULL, -- w and a webhook's id, p and a property's, m and a manager's, t and a type
+	ids BLOB NOT NULL, -- ascending, 8 bytes each, most significant first
+	PRIMARY KEY (holds, shelf, key)
 ) STRICT, WITHOUT ROWID;
