@@ -27,14 +27,14 @@ struct bh_attempt {
 	bh_item *item;
 	const bh_step *step;
 	bh_webhook *webhook; /* a reference: as it was when the attempt began */
-	bh_event *event;     /* a reference */
+	bh_event *event; /* a reference */
 	char event_id[BH_ID_TEXT_SIZE];
 	GBytes *body;
 	bh_script *script;
 	bh_transfer *transfer; /* under way; NULL: none */
 	bh_request call; /* what the script asked for; its strings are the script's */
 	const bh_answer *answer; /* of the last call, inside its report only */
-	const char *trouble;     /* the script broke */
+	const char *trouble; /* the script broke */
 	bh_conclusion conclusion;
 	bh_next next;
 	bh_paper *paper; /* the record as it grows */
@@ -48,7 +48,8 @@ static const bh_step *transfer(bh_attempt *a);
 static const bh_step *conclude(bh_attempt *a);
 static const bh_step *record(bh_attempt *a);
 
-static const bh_step PREPARE = {prepare}, RUN = {run_script}, TRANSFER = {transfer}, CONCLUDE = {conclude}, RECORD = {record};
+static const bh_step PREPARE = {prepare}, RUN = {run_script}, TRANSFER = {transfer}, CONCLUDE = {conclude},
+		     RECORD = {record};
 #define WAIT NULL
 
 static void go(bh_attempt *a, const bh_step *step)
@@ -117,7 +118,7 @@ static char *owner_of(bh_attempt *a)
 static bool find_event(bh_attempt *a, GError **error)
 {
 	a->event = a->item->event ? bh_event_ref(a->item->event)
-	                          : bh_reader_event(a->loop->reader, a->item->waiting.event, error);
+				  : bh_reader_event(a->loop->reader, a->item->waiting.event, error);
 	return a->event != NULL;
 }
 
@@ -126,13 +127,13 @@ static const bh_step *begin_script(bh_attempt *a)
 	g_autofree char *owner = owner_of(a);
 	a->body = bh_event_body(a->event, a->webhook->shape, a->webhook->full_payload, owner);
 	bh_script_event seen = {
-	        .id = bh_id_text(BH_ID_EVENT, a->event->id, a->event_id),
-	        .type = a->event->type,
-	        .property_id = a->event->property_id,
-	        .manager_id = owner,
-	        .occurred_at = a->event->occurred_at,
-	        .body = a->body,
-	        .attempt = a->item->waiting.attempts + 1,
+		.id = bh_id_text(BH_ID_EVENT, a->event->id, a->event_id),
+		.type = a->event->type,
+		.property_id = a->event->property_id,
+		.manager_id = owner,
+		.occurred_at = a->event->occurred_at,
+		.body = a->body,
+		.attempt = a->item->waiting.attempts + 1,
 	};
 	g_autoptr(GError) error = NULL;
 	a->script = bh_script_new(a->loop->scripts, a->webhook->method, a->webhook->settings, &seen, &error);
@@ -222,7 +223,8 @@ static const bh_step *transfer(bh_attempt *a)
 	const bh_kit *kit = bh_kits_find(a->loop->kits, a->webhook);
 	char id[sizeof("webhook-id: ") + BH_ID_TEXT_SIZE], timestamp[48];
 	g_autoptr(GString) signature = g_string_new("webhook-signature: ");
-	g_autofree char *trace = a->event->traceparent ? g_strconcat("traceparent: ", a->event->traceparent, NULL) : NULL;
+	g_autofree char *trace =
+		a->event->traceparent ? g_strconcat("traceparent: ", a->event->traceparent, NULL) : NULL;
 
 	g_snprintf(id, sizeof(id), "webhook-id: %s", a->event_id);
 	g_snprintf(timestamp, sizeof(timestamp), "webhook-timestamp: %" G_GINT64_FORMAT, a->loop->wall / BH_SECOND);
@@ -234,7 +236,8 @@ static const bh_step *transfer(bh_attempt *a)
 
 	a->call.headers = (const char *const *)headers->pdata;
 	if (a->call.total_timeout <= 0)
-		a->call.total_timeout = a->webhook->total_timeout > 0 ? a->webhook->total_timeout : a->loop->total_timeout;
+		a->call.total_timeout =
+			a->webhook->total_timeout > 0 ? a->webhook->total_timeout : a->loop->total_timeout;
 	if (!a->paper)
 		a->paper = bh_record_new(a->loop, a->item);
 	bh_record_request(a->paper, &a->call, a->body);
@@ -254,7 +257,8 @@ static const bh_step *conclude(bh_attempt *a)
 		ending.judgement = bh_script_judged(a->script);
 
 	a->conclusion = bh_conclude(&ending, &a->loop->policy);
-	a->next = bh_next_step(&a->loop->policy, &a->item->waiting, &a->conclusion, a->loop->now.wall, &a->loop->chance);
+	a->next =
+		bh_next_step(&a->loop->policy, &a->item->waiting, &a->conclusion, a->loop->now.wall, &a->loop->chance);
 	bh_scheduler_landed(a->loop->scheduler, a->item, a->loop->now);
 	return &RECORD;
 }
@@ -267,10 +271,11 @@ static void tell_log(const bh_attempt *a)
 	bool well = a->conclusion.outcome == BH_OUTCOME_DELIVERED;
 	char next[BH_TIME_TEXT_SIZE];
 	bh_log(well ? BH_DEBUG : BH_INFO, "delivery", "attempt recorded", BH_ID("event", BH_ID_EVENT, a->event->id),
-	       BH_ID("delivery", BH_ID_DELIVERY, a->item->waiting.delivery), BH_ID("webhook", BH_ID_WEBHOOK, a->webhook->id),
-	       BH_INT("attempt", a->item->waiting.attempts + 1), BH_STR("outcome", bh_outcome_name(a->conclusion.outcome)),
-	       BH_STR("cause", well ? NULL : bh_cause_name(a->conclusion.cause)), BH_INT("status", a->answer ? a->answer->status : 0),
-	       BH_STR("state", bh_state_name(a->next.state)),
+	       BH_ID("delivery", BH_ID_DELIVERY, a->item->waiting.delivery),
+	       BH_ID("webhook", BH_ID_WEBHOOK, a->webhook->id), BH_INT("attempt", a->item->waiting.attempts + 1),
+	       BH_STR("outcome", bh_outcome_name(a->conclusion.outcome)),
+	       BH_STR("cause", well ? NULL : bh_cause_name(a->conclusion.cause)),
+	       BH_INT("status", a->answer ? a->answer->status : 0), BH_STR("state", bh_state_name(a->next.state)),
 	       BH_STR("next", a->next.state == BH_STATE_PENDING ? bh_time_text(a->next.due_at, next) : NULL));
 }
 
@@ -289,10 +294,10 @@ static const bh_step *record(bh_attempt *a)
 	a->paper->row.shape = shape_of(a->webhook);
 	tell_log(a);
 	bh_record_conclusion(a->paper, &(bh_record_facts){.conclusion = &a->conclusion,
-	                                                  .next = &a->next,
-	                                                  .answer = a->answer,
-	                                                  .started_wall = a->started_wall,
-	                                                  .took = bh_mono_since(a->loop->now.mono, a->started)});
+							  .next = &a->next,
+							  .answer = a->answer,
+							  .started_wall = a->started_wall,
+							  .took = bh_mono_since(a->loop->now.mono, a->started)});
 	if (a->conclusion.disables)
 		bh_loop_disable(a->loop, a->webhook->id, a->conclusion.disables, a->conclusion.sentence);
 	bh_loop_submit(a->loop, g_steal_pointer(&a->paper));

@@ -20,7 +20,8 @@ struct bh_flight {
 
 static bool fail(GError **error, const char *what, const char *path)
 {
-	g_set_error(error, BH_ERROR, BH_ERROR_IO, "cannot %s the flight record \"%s\": %s", what, path, g_strerror(errno));
+	g_set_error(error, BH_ERROR, BH_ERROR_IO, "cannot %s the flight record \"%s\": %s", what, path,
+		    g_strerror(errno));
 	return false;
 }
 

@@ -26,8 +26,8 @@ static char **header_lines(const bh_webhook *webhook)
 		if (bh_header_check(h->name, bh_span_of(h->value), &error))
 			g_ptr_array_add(lines, g_strconcat(h->name, ": ", h->value, NULL));
 		else
-			bh_log(BH_WARNING, "delivery", "extra header left out", BH_ID("webhook", BH_ID_WEBHOOK, webhook->id),
-			       BH_STR("why", error->message));
+			bh_log(BH_WARNING, "delivery", "extra header left out",
+			       BH_ID("webhook", BH_ID_WEBHOOK, webhook->id), BH_STR("why", error->message));
 	}
 	g_ptr_array_add(lines, NULL);
 	return (char **)g_ptr_array_free(lines, FALSE);

@@ -171,7 +171,8 @@ static void refill(bh_loop *loop, const bh_decision *d)
 	g_autoptr(GError) error = NULL;
 	g_autoptr(GArray) rows = g_array_new(FALSE, FALSE, sizeof(bh_waiting));
 	if (bh_reader_waiting(loop->reader, d->webhook, d->after_due, d->after_id, d->limit, rows, &error)) {
-		bh_scheduler_refilled(loop->scheduler, d->webhook, (bh_waiting *)(void *)rows->data, rows->len, d->limit, loop->now);
+		bh_scheduler_refilled(loop->scheduler, d->webhook, (bh_waiting *)(void *)rows->data, rows->len,
+				      d->limit, loop->now);
 		return;
 	}
 	bh_log(BH_WARNING, "delivery", "waiting deliveries not read, tried again in a second",

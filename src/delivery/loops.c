@@ -11,9 +11,9 @@
 #include <sys/eventfd.h>
 #include <unistd.h>
 
-#define SLOTS 1024         /* every webhook hashes to one; a slot has one owner at a time */
+#define SLOTS 1024 /* every webhook hashes to one; a slot has one owner at a time */
 #define RECORDING_MAX 4096 /* outcomes of one loop not yet on disk, beyond which it sends nothing new */
-#define CRASHES_MAX 3      /* unclean stops that one delivery may be part of */
+#define CRASHES_MAX 3 /* unclean stops that one delivery may be part of */
 #define SCRIPT_MEMORY_MAX (16 * 1024 * 1024)
 #define SCRIPT_INSTRUCTIONS_MAX 10000000
 #define SCRIPT_CALLS_MAX 8
@@ -44,7 +44,8 @@ static bool open_fds(bh_loop *loop, GError **error)
 	loop->epoll_fd = epoll_create1(EPOLL_CLOEXEC);
 	loop->wake_fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
 	struct epoll_event wake = {.events = EPOLLIN, .data.u64 = 1};
-	if (loop->epoll_fd >= 0 && loop->wake_fd >= 0 && epoll_ctl(loop->epoll_fd, EPOLL_CTL_ADD, loop->wake_fd, &wake) == 0)
+	if (loop->epoll_fd >= 0 && loop->wake_fd >= 0 &&
+	    epoll_ctl(loop->epoll_fd, EPOLL_CTL_ADD, loop->wake_fd, &wake) == 0)
 		return true;
 	g_set_error(error, BH_ERROR, BH_ERROR_IO, "cannot make a delivery loop: %s", g_strerror(errno));
 	return false;
@@ -53,16 +54,16 @@ static bool open_fds(bh_loop *loop, GError **error)
 static bh_scheduler_limits limits_of(const bh_settings *settings, size_t loops)
 {
 	return (bh_scheduler_limits){
-	        .in_flight_max = MAX(1, (size_t)settings->in_flight_max / loops),
-	        .in_flight_per_webhook = (size_t)settings->in_flight_per_webhook,
-	        .window = (size_t)settings->window,
-	        .window_bytes = (size_t)settings->window_bytes / loops,
-	        .recording_max = RECORDING_MAX,
+		.in_flight_max = MAX(1, (size_t)settings->in_flight_max / loops),
+		.in_flight_per_webhook = (size_t)settings->in_flight_per_webhook,
+		.window = (size_t)settings->window,
+		.window_bytes = (size_t)settings->window_bytes / loops,
+		.recording_max = RECORDING_MAX,
 	};
 }
 
-static bool loop_init(bh_loop *loop, int number, const bh_loops_rooms *rooms, const bh_settings *settings, bh_guard *guard,
-                      bh_methods *methods, GError **error)
+static bool loop_init(bh_loop *loop, int number, const bh_loops_rooms *rooms, const bh_settings *settings,
+		      bh_guard *guard, bh_methods *methods, GError **error)
 {
 	loop->number = number;
 	loop->loops = (size_t)settings->delivery_loops;
@@ -90,13 +91,13 @@ static bool loop_init(bh_loop *loop, int number, const bh_loops_rooms *rooms, co
 	bh_script_host_use(loop->scripts, methods);
 
 	bh_transport_config config = {
-	        .guard = guard,
-	        .user_agent = "Bellhop/" BH_VERSION,
-	        .ca_file = settings->ca_file && *settings->ca_file ? settings->ca_file : NULL,
-	        .connections_max = (long)limits.in_flight_max,
-	        .dns_timeout = settings->dns_timeout,
-	        .connect_timeout = settings->connect_timeout,
-	        .tls_timeout = settings->tls_timeout,
+		.guard = guard,
+		.user_agent = "Bellhop/" BH_VERSION,
+		.ca_file = settings->ca_file && *settings->ca_file ? settings->ca_file : NULL,
+		.connections_max = (long)limits.in_flight_max,
+		.dns_timeout = settings->dns_timeout,
+		.connect_timeout = settings->connect_timeout,
+		.tls_timeout = settings->tls_timeout,
 	};
 	loop->transport = bh_transport_new(&config, loop->epoll_fd, error);
 	return loop->transport != NULL;
@@ -150,7 +151,7 @@ static void share_slots(bh_loops *loops, size_t slots_each)
 }
 
 bh_loops *bh_loops_new(const bh_loops_rooms *rooms, const bh_settings *settings, bh_guard *guard, bh_methods *methods,
-                       GError **error)
+		       GError **error)
 {
 	bh_loops *loops = g_new0(bh_loops, 1);
 	loops->count = (size_t)settings->delivery_loops;
@@ -190,14 +191,14 @@ void bh_loops_free(bh_loops *loops)
 static bh_waiting waiting_of(const bh_delivery *d)
 {
 	return (bh_waiting){
-	        .delivery = d->id,
-	        .event = d->event_id,
-	        .webhook = d->webhook_id,
-	        .due_at = d->due_at,
-	        .created_at = d->created_at,
-	        .spent = d->spent,
-	        .attempts = d->attempts,
-	        .is_test = d->is_test,
+		.delivery = d->id,
+		.event = d->event_id,
+		.webhook = d->webhook_id,
+		.due_at = d->due_at,
+		.created_at = d->created_at,
+		.spent = d->spent,
+		.attempts = d->attempts,
+		.is_test = d->is_test,
 	};
 }
 
@@ -241,7 +242,8 @@ static void tell_changed(void *user, bh_id webhook)
 
 bh_journal_listener bh_loops_listener(bh_loops *loops)
 {
-	return (bh_journal_listener){.user = loops, .fresh = tell_fresh, .flush = tell_flush, .webhook_changed = tell_changed};
+	return (bh_journal_listener){
+		.user = loops, .fresh = tell_fresh, .flush = tell_flush, .webhook_changed = tell_changed};
 }
 
 /* --- Start, reload, stop ------------------------------------------------------------------------------ */
@@ -276,26 +278,44 @@ static bool record_unknown(bh_journal *journal, bh_reader *reader, bh_id id, GEr
 	bool set_aside = crashes + 1 >= CRASHES_MAX;
 	bh_usec now = bh_clock_steady(bh_clock_mono());
 	bh_attempt_row row = {
-	        .delivery_id = id,
-	        .number = delivery->attempts + 1,
-	        .started_at = now,
-	        .dns = -1, .connect = -1, .tls = -1, .first_byte = -1, .total = -1,
-	        .outcome = bh_outcome_name(BH_OUTCOME_UNKNOWN),
-	        .cause = bh_cause_name(BH_CAUSE_CRASH),
-	        .sentence = set_aside ? "Bellhop stopped without warning while this request was under way, for the third time. It is not sent "
-	                                "again by itself; retry it by hand when the reason is known."
-	                              : "Bellhop stopped without warning while this request was under way. It may have arrived; it is sent again "
-	                                "with the same webhook-id.",
-	        .http_version = "", .address = "", .request = "", .response = "", .shape = "",
+		.delivery_id = id,
+		.number = delivery->attempts + 1,
+		.started_at = now,
+		.dns = -1,
+		.connect = -1,
+		.tls = -1,
+		.first_byte = -1,
+		.total = -1,
+		.outcome = bh_outcome_name(BH_OUTCOME_UNKNOWN),
+		.cause = bh_cause_name(BH_CAUSE_CRASH),
+		.sentence =
+			set_aside
+				? "Bellhop stopped without warning while this request was under way, for the third time. It is not sent "
+				  "again by itself; retry it by hand when the reason is known."
+				: "Bellhop stopped without warning while this request was under way. It may have arrived; it is sent again "
+				  "with the same webhook-id.",
+		.http_version = "",
+		.address = "",
+		.request = "",
+		.response = "",
+		.shape = "",
 	};
 	bh_write write = {
-	        .kind = BH_WRITE_RECORD, .attempt = &row, .delivery_id = id, .webhook_id = delivery->webhook_id,
-	        .state = set_aside ? BH_STATE_EXHAUSTED : BH_STATE_PENDING, .due_at = MIN(now, delivery->due_at),
-	        .spent = delivery->spent, .reason = set_aside ? row.sentence : NULL, .at = now,
+		.kind = BH_WRITE_RECORD,
+		.attempt = &row,
+		.delivery_id = id,
+		.webhook_id = delivery->webhook_id,
+		.state = set_aside ? BH_STATE_EXHAUSTED : BH_STATE_PENDING,
+		.due_at = MIN(now, delivery->due_at),
+		.spent = delivery->spent,
+		.reason = set_aside ? row.sentence : NULL,
+		.at = now,
 	};
 	bh_write *writes[] = {&write};
 	bh_entry entry = {.writes = writes, .count = 1};
-	bh_log(BH_WARNING, "delivery", set_aside ? "was in flight at three unclean stops, set aside" : "was in flight at an unclean stop, sent again",
+	bh_log(BH_WARNING, "delivery",
+	       set_aside ? "was in flight at three unclean stops, set aside"
+			 : "was in flight at an unclean stop, sent again",
 	       BH_ID("delivery", BH_ID_DELIVERY, id));
 	return bh_journal_submit_and_wait(journal, &entry, error);
 }
@@ -334,9 +354,9 @@ void bh_loops_use(bh_loops *loops, const bh_settings *settings, bh_guard *guard,
 		message->kind = BH_MESSAGE_USE;
 		message->use = g_new(bh_use, 1);
 		*message->use = (bh_use){.guard = bh_guard_ref(guard),
-		                         .methods = bh_methods_ref(methods),
-		                         .policy = bh_policy_of(settings),
-		                         .total_timeout = settings->total_timeout};
+					 .methods = bh_methods_ref(methods),
+					 .policy = bh_policy_of(settings),
+					 .total_timeout = settings->total_timeout};
 		bh_loop_post(&loops->at[i], message, true);
 		bh_loop_flush(&loops->at[i]);
 	}
@@ -359,12 +379,12 @@ void bh_loops_stop(bh_loops *loops)
 
 /* --- Metrics -------------------------------------------------------------------------------------------- */
 
-#define SUM(loops, field)                                                                                     \
-	({                                                                                                    \
-		uint64_t sum_ = 0;                                                                            \
-		for (size_t i_ = 0; i_ < (loops)->count; i_++)                                                \
-			sum_ += atomic_load_explicit(&(loops)->at[i_].counts.field, memory_order_relaxed);    \
-		sum_;                                                                                         \
+#define SUM(loops, field) \
+	({ \
+		uint64_t sum_ = 0; \
+		for (size_t i_ = 0; i_ < (loops)->count; i_++) \
+			sum_ += atomic_load_explicit(&(loops)->at[i_].counts.field, memory_order_relaxed); \
+		sum_; \
 	})
 
 static void head(GString *out, const char *name, const char *type, const char *help)
@@ -382,22 +402,25 @@ void bh_loops_metrics(bh_loops *loops, GString *out)
 {
 	head(out, "bellhop_attempts_total", "counter", "Attempts made, by outcome.");
 	for (int o = BH_OUTCOME_DELIVERED; o <= BH_OUTCOME_UNKNOWN; o++)
-		g_string_append_printf(out, "bellhop_attempts_total{outcome=\"%s\"} %" G_GUINT64_FORMAT "\n", bh_outcome_name(o),
-		                       SUM(loops, attempts[o]));
+		g_string_append_printf(out, "bellhop_attempts_total{outcome=\"%s\"} %" G_GUINT64_FORMAT "\n",
+				       bh_outcome_name(o), SUM(loops, attempts[o]));
 
-	head(out, "bellhop_deliveries_total", "counter", "Records made durable, by the state that the delivery went to.");
+	head(out, "bellhop_deliveries_total", "counter",
+	     "Records made durable, by the state that the delivery went to.");
 	for (int s = BH_STATE_PENDING; s <= BH_STATE_CANCELLED; s++)
-		g_string_append_printf(out, "bellhop_deliveries_total{state=\"%s\"} %" G_GUINT64_FORMAT "\n", bh_state_name(s),
-		                       SUM(loops, ended[s]));
+		g_string_append_printf(out, "bellhop_deliveries_total{state=\"%s\"} %" G_GUINT64_FORMAT "\n",
+				       bh_state_name(s), SUM(loops, ended[s]));
 
-	gauge(out, "bellhop_window_deliveries", "Waiting deliveries in memory; the others are in the store only.", SUM(loops, waiting));
+	gauge(out, "bellhop_window_deliveries", "Waiting deliveries in memory; the others are in the store only.",
+	      SUM(loops, waiting));
 	gauge(out, "bellhop_in_flight", "Requests under way.", SUM(loops, in_flight));
 	gauge(out, "bellhop_recording", "Outcomes not yet durable.", SUM(loops, recording));
 	gauge(out, "bellhop_lanes", "Webhooks with a lane in memory.", SUM(loops, lanes));
 
 	head(out, "bellhop_send_delay_seconds", "summary", "From the moment a delivery was due until it was sent.");
-	g_string_append_printf(out, "bellhop_send_delay_seconds_sum %.6f\nbellhop_send_delay_seconds_count %" G_GUINT64_FORMAT "\n",
-	                       (double)SUM(loops, delay_us) / BH_SECOND, SUM(loops, sent));
+	g_string_append_printf(
+		out, "bellhop_send_delay_seconds_sum %.6f\nbellhop_send_delay_seconds_count %" G_GUINT64_FORMAT "\n",
+		(double)SUM(loops, delay_us) / BH_SECOND, SUM(loops, sent));
 
 	uint64_t connections = 0, requests = 0;
 	for (size_t i = 0; i < loops->count; i++) {
@@ -406,7 +429,8 @@ void bh_loops_metrics(bh_loops *loops, GString *out)
 		connections += stats.connections;
 		requests += stats.requests;
 	}
-	head(out, "bellhop_connections_opened_total", "counter", "Connections opened to remote services; far fewer than requests when they are reused.");
+	head(out, "bellhop_connections_opened_total", "counter",
+	     "Connections opened to remote services; far fewer than requests when they are reused.");
 	g_string_append_printf(out, "bellhop_connections_opened_total %" G_GUINT64_FORMAT "\n", connections);
 	head(out, "bellhop_requests_sent_total", "counter", "Requests sent to remote services.");
 	g_string_append_printf(out, "bellhop_requests_sent_total %" G_GUINT64_FORMAT "\n", requests);

@@ -5,8 +5,8 @@
 const char *bh_outcome_name(bh_outcome outcome)
 {
 	static const char *const names[] = {
-	        [BH_OUTCOME_DELIVERED] = "delivered", [BH_OUTCOME_FAILED] = "failed",   [BH_OUTCOME_GONE] = "gone",
-	        [BH_OUTCOME_REFUSED] = "refused",     [BH_OUTCOME_UNKNOWN] = "unknown",
+		[BH_OUTCOME_DELIVERED] = "delivered", [BH_OUTCOME_FAILED] = "failed",   [BH_OUTCOME_GONE] = "gone",
+		[BH_OUTCOME_REFUSED] = "refused",     [BH_OUTCOME_UNKNOWN] = "unknown",
 	};
 	return names[outcome];
 }
@@ -14,11 +14,11 @@ const char *bh_outcome_name(bh_outcome outcome)
 bh_policy bh_policy_of(const bh_settings *settings)
 {
 	bh_policy policy = {
-	        .jitter_percent = (int)settings->retry_jitter_percent,
-	        .jitter_first = settings->retry_jitter_first,
-	        .hint_max = settings->retry_after_max,
-	        .overload_floor = settings->overload_floor,
-	        .lifetime = settings->lifetime,
+		.jitter_percent = (int)settings->retry_jitter_percent,
+		.jitter_first = settings->retry_jitter_first,
+		.hint_max = settings->retry_after_max,
+		.overload_floor = settings->overload_floor,
+		.lifetime = settings->lifetime,
 	};
 	policy.delay_count = MIN(settings->retry_schedule->len, G_N_ELEMENTS(policy.delays));
 	for (size_t i = 0; i < policy.delay_count; i++)
@@ -54,9 +54,11 @@ static bh_conclusion no_answer(const bh_answer *answer)
 
 static bh_conclusion gone(void)
 {
-	bh_conclusion c = {.outcome = BH_OUTCOME_GONE, .cause = BH_CAUSE_STATUS, .spends = true, .disables = BH_DISABLED_BY_410};
-	say(&c, "The remote service answered 410 Gone: it does not want these events any more. The webhook was disabled; "
-	        "enable it again when the service is back.");
+	bh_conclusion c = {
+		.outcome = BH_OUTCOME_GONE, .cause = BH_CAUSE_STATUS, .spends = true, .disables = BH_DISABLED_BY_410};
+	say(&c,
+	    "The remote service answered 410 Gone: it does not want these events any more. The webhook was disabled; "
+	    "enable it again when the service is back.");
 	return c;
 }
 
@@ -64,11 +66,15 @@ static bh_conclusion redirected(const bh_answer *answer)
 {
 	bh_conclusion c = failed(BH_CAUSE_STATUS);
 	if (answer->location)
-		say(&c, "The remote service answered %d and points to \"%s\". Redirects are not followed: change the webhook's "
-		        "URL to that address.", answer->status, answer->location);
+		say(&c,
+		    "The remote service answered %d and points to \"%s\". Redirects are not followed: change the webhook's "
+		    "URL to that address.",
+		    answer->status, answer->location);
 	else
-		say(&c, "The remote service answered %d, a redirect. Redirects are not followed: change the webhook's URL to "
-		        "where the service really is.", answer->status);
+		say(&c,
+		    "The remote service answered %d, a redirect. Redirects are not followed: change the webhook's URL to "
+		    "where the service really is.",
+		    answer->status);
 	return c;
 }
 
@@ -82,12 +88,16 @@ static bh_conclusion refused_by_status(const bh_answer *answer, const bh_policy 
 	bool denied = answer->status == 401 || answer->status == 403;
 	bh_conclusion c = failed(denied ? BH_CAUSE_CREDENTIALS : BH_CAUSE_STATUS);
 	if (denied)
-		say(&c, "The remote service answered %d: it does not accept the credentials. Check the webhook's user name, "
-		        "password or key.", answer->status);
+		say(&c,
+		    "The remote service answered %d: it does not accept the credentials. Check the webhook's user name, "
+		    "password or key.",
+		    answer->status);
 	else if (is_overload(answer->status))
-		say(&c, "The remote service answered %d: it is overloaded or away. It is tried again later.", answer->status);
+		say(&c, "The remote service answered %d: it is overloaded or away. It is tried again later.",
+		    answer->status);
 	else
-		say(&c, "The remote service answered %d instead of a success (200 to 299). Look into its own log to see why.",
+		say(&c,
+		    "The remote service answered %d instead of a success (200 to 299). Look into its own log to see why.",
 		    answer->status);
 
 	if (answer->has_retry_after)
@@ -128,7 +138,8 @@ static void obey_receiver(bh_conclusion *c, const bh_answer *answer)
 		say(c, "The remote service answered %d and asked not to be sent this event again.", answer->status);
 	} else if (g_ascii_strcasecmp(answer->control, "disable") == 0 && !c->disables) {
 		c->disables = BH_DISABLED_BY_RECEIVER;
-		say(c, "The remote service answered %d and asked to switch the webhook off. Enable it again when the service is ready.",
+		say(c,
+		    "The remote service answered %d and asked to switch the webhook off. Enable it again when the service is ready.",
 		    answer->status);
 	}
 }
@@ -204,7 +215,7 @@ static bh_next ended(bh_state state, int spent, const char *reason)
 }
 
 static bh_next try_again(const bh_policy *policy, const bh_waiting *waiting, const bh_conclusion *conclusion, int spent,
-                         bh_usec now, bh_chance *chance)
+			 bh_usec now, bh_chance *chance)
 {
 	if (waiting->is_test)
 		return ended(BH_STATE_EXHAUSTED, spent, "A test is sent once.");
@@ -216,14 +227,15 @@ static bh_next try_again(const bh_policy *policy, const bh_waiting *waiting, con
 	/* Jitter alone does not push a delivery over the end of its life. */
 	bh_usec end = waiting->created_at + policy->lifetime;
 	if (now + MAX(step, conclusion->not_before) > end)
-		return ended(BH_STATE_EXHAUSTED, spent, "No time is left: the delivery's lifetime is over before the next attempt.");
+		return ended(BH_STATE_EXHAUSTED, spent,
+			     "No time is left: the delivery's lifetime is over before the next attempt.");
 
 	bh_usec due = bh_retry_due(policy, spent, conclusion->not_before, now, chance);
 	return (bh_next){.state = BH_STATE_PENDING, .due_at = MIN(due, end), .spent = spent};
 }
 
 bh_next bh_next_step(const bh_policy *policy, const bh_waiting *waiting, const bh_conclusion *conclusion, bh_usec now,
-                     bh_chance *chance)
+		     bh_chance *chance)
 {
 	int spent = waiting->spent + (conclusion->spends ? 1 : 0);
 	switch (conclusion->outcome) {

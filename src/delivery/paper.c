@@ -77,7 +77,8 @@ static void record_back(bh_loop *loop, bh_paper *paper)
 {
 	if (paper->error)
 		bh_log(BH_ERR, "delivery", "record refused by the store; the delivery stays as it was stored",
-		       BH_ID("delivery", BH_ID_DELIVERY, paper->item->waiting.delivery), BH_STR("why", paper->error->message));
+		       BH_ID("delivery", BH_ID_DELIVERY, paper->item->waiting.delivery),
+		       BH_STR("why", paper->error->message));
 	bool kept = !paper->error && paper->write.result == BH_WRITE_DONE;
 	if (kept && paper->write.state == BH_STATE_PENDING)
 		bh_scheduler_again(loop->scheduler, paper->item, &paper->again, loop->now);
@@ -150,13 +151,13 @@ void bh_loop_sweep(bh_loop *loop, bh_id webhook, bh_state from, bh_state to, con
 	paper->loop = loop;
 	paper->reason = g_strdup(reason);
 	paper->write = (bh_write){
-	        .kind = BH_WRITE_SWEEP,
-	        .webhook_id = webhook,
-	        .from = from,
-	        .state = to,
-	        .limit = SWEEP_STEP,
-	        .reason = paper->reason,
-	        .at = loop->now.wall,
+		.kind = BH_WRITE_SWEEP,
+		.webhook_id = webhook,
+		.from = from,
+		.state = to,
+		.limit = SWEEP_STEP,
+		.reason = paper->reason,
+		.at = loop->now.wall,
 	};
 	bh_loop_submit(loop, paper);
 }
@@ -186,8 +187,12 @@ void bh_loop_disable(bh_loop *loop, bh_id webhook, bh_disabled_cause cause, cons
 	paper->webhook = webhook;
 	paper->cause = cause;
 	paper->why = g_strdup(why);
-	paper->change = (bh_change){.kind = BH_CHANGE_WEBHOOK_PUT, .webhook = disabled_copy(present, cause, why, loop->wall)};
-	paper->write = (bh_write){
-	        .kind = BH_WRITE_CHANGE, .change = &paper->change, .audit_who = "bellhop", .audit_from = "", .at = loop->wall};
+	paper->change =
+		(bh_change){.kind = BH_CHANGE_WEBHOOK_PUT, .webhook = disabled_copy(present, cause, why, loop->wall)};
+	paper->write = (bh_write){.kind = BH_WRITE_CHANGE,
+				  .change = &paper->change,
+				  .audit_who = "bellhop",
+				  .audit_from = "",
+				  .at = loop->wall};
 	bh_loop_submit(loop, paper);
 }

@@ -5,8 +5,9 @@
 #include <string.h>
 
 /* Headers whose values tell nothing; every other one of a request is masked. */
-static const char *const harmless[] = {"accept",     "content-length", "content-type",      "host",        "user-agent",
-                                       "webhook-id", "webhook-signature", "webhook-timestamp", "traceparent"};
+static const char *const harmless[] = {"accept",     "content-length", "content-type",      "host",
+				       "user-agent", "webhook-id",     "webhook-signature", "webhook-timestamp",
+				       "traceparent"};
 
 static bool is_harmless(const char *line, size_t name_size)
 {
@@ -41,7 +42,8 @@ static void append_request_line(GString *out, const bh_request *request)
 	const char *host;
 	size_t host_size;
 	const char *target = target_of(request->url, &host, &host_size);
-	g_string_append_printf(out, "%s %s%s\nHost: %.*s\n", request->verb, *target == '/' ? "" : "/", target, (int)host_size, host);
+	g_string_append_printf(out, "%s %s%s\nHost: %.*s\n", request->verb, *target == '/' ? "" : "/", target,
+			       (int)host_size, host);
 }
 
 static void take_slot(bh_loop *loop, bh_paper *paper)
@@ -76,9 +78,12 @@ bh_paper *bh_record_new(bh_loop *loop, bh_item *item)
 	paper->request = g_string_sized_new(512);
 	paper->write.attempt = &paper->row;
 	paper->row = (bh_attempt_row){
-	        .delivery_id = item->waiting.delivery,
-	        .number = item->waiting.attempts + 1,
-	        .dns = -1, .connect = -1, .tls = -1, .first_byte = -1,
+		.delivery_id = item->waiting.delivery,
+		.number = item->waiting.attempts + 1,
+		.dns = -1,
+		.connect = -1,
+		.tls = -1,
+		.first_byte = -1,
 	};
 	return paper;
 }

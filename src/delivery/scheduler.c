@@ -22,17 +22,17 @@ typedef enum lane_place { NOWHERE, IN_RING, IN_TIMERS } lane_place;
 typedef struct bh_lane {
 	bh_id webhook;
 	bool is_open;
-	bool more;            /* the store has, or may have, deliveries behind the frontier */
+	bool more; /* the store has, or may have, deliveries behind the frontier */
 	bh_usec frontier_due; /* meaningful while `more` */
 	bh_id frontier_id;
-	bh_mono refill_at;    /* not before */
+	bh_mono refill_at; /* not before */
 	bh_heap window;
 	size_t in_flight;
-	size_t in_hand;       /* in flight or being recorded */
+	size_t in_hand; /* in flight or being recorded */
 
 	lane_place stands;
 	GList ring_link;
-	bh_mono wake;         /* IN_TIMERS: when */
+	bh_mono wake; /* IN_TIMERS: when */
 	size_t timer_place;
 } bh_lane;
 
@@ -321,10 +321,10 @@ static bh_decision send(bh_scheduler *s, bh_lane *lane)
 static bh_decision ask_store(const bh_scheduler *s, const bh_lane *lane)
 {
 	return (bh_decision){.kind = BH_DECIDE_REFILL,
-	                     .webhook = lane->webhook,
-	                     .after_due = lane->frontier_due,
-	                     .after_id = lane->frontier_id,
-	                     .limit = s->limits.window / 2};
+			     .webhook = lane->webhook,
+			     .after_due = lane->frontier_due,
+			     .after_id = lane->frontier_id,
+			     .limit = s->limits.window / 2};
 }
 
 static void wake_due(bh_scheduler *s, bh_mono now)
@@ -365,7 +365,8 @@ bh_decision bh_scheduler_next(bh_scheduler *s, bh_now now)
 	return (bh_decision){.kind = BH_DECIDE_WAIT, .wait = wait};
 }
 
-void bh_scheduler_refilled(bh_scheduler *s, bh_id webhook, const bh_waiting *rows, size_t count, size_t limit, bh_now now)
+void bh_scheduler_refilled(bh_scheduler *s, bh_id webhook, const bh_waiting *rows, size_t count, size_t limit,
+			   bh_now now)
 {
 	bh_lane *lane = find_lane(s, webhook);
 	g_assert(lane && lane->is_open && lane->more);
@@ -439,11 +440,11 @@ void bh_scheduler_again(bh_scheduler *s, bh_item *item, const bh_waiting *waitin
 bh_scheduler_facts bh_scheduler_look(const bh_scheduler *s)
 {
 	return (bh_scheduler_facts){
-	        .lanes = g_hash_table_size(s->lanes),
-	        .waiting = g_hash_table_size(s->items) - s->in_hand,
-	        .in_flight = s->in_flight,
-	        .recording = s->in_hand - s->in_flight,
-	        .bytes = s->bytes,
+		.lanes = g_hash_table_size(s->lanes),
+		.waiting = g_hash_table_size(s->items) - s->in_hand,
+		.in_flight = s->in_flight,
+		.recording = s->in_hand - s->in_flight,
+		.bytes = s->bytes,
 	};
 }
 

@@ -54,7 +54,7 @@ struct bh_journal {
 typedef struct batch {
 	GPtrArray *entries; /* bh_entry, those the directory did not refuse */
 	GPtrArray *refused; /* bh_entry */
-	GPtrArray *writes;  /* bh_write of all entries */
+	GPtrArray *writes; /* bh_write of all entries */
 	bh_snapshot *before, *after; /* references; equal when the directory does not change */
 } batch;
 
@@ -78,7 +78,8 @@ static void wait_for_work(bh_journal *j)
 		pthread_cond_wait(&j->wake, &j->lock);
 
 	bh_mono until = bh_mono_add(bh_clock_mono(), LAZY_WAIT);
-	while (!j->closing && j->queue.urgent == 0 && j->queue.lazy < LAZY_FULL && !bh_mono_reached(bh_clock_mono(), until))
+	while (!j->closing && j->queue.urgent == 0 && j->queue.lazy < LAZY_FULL &&
+	       !bh_mono_reached(bh_clock_mono(), until))
 		timed_wait(j, until);
 	j->sleeping = false;
 }
@@ -300,7 +301,8 @@ static void run_batch(bh_journal *j, batch *b);
  */
 static bool is_fault_of_content(const GError *error)
 {
-	return g_error_matches(error, BH_ERROR, BH_ERROR_INVALID) || g_error_matches(error, BH_ERROR, BH_ERROR_CONFLICT);
+	return g_error_matches(error, BH_ERROR, BH_ERROR_INVALID) ||
+	       g_error_matches(error, BH_ERROR, BH_ERROR_CONFLICT);
 }
 
 static void run_one_by_one(bh_journal *j, const batch *b)
@@ -342,8 +344,8 @@ static void *journal_main(void *data)
 
 /* --- The door -------------------------------------------------------------------------------- */
 
-bh_journal *bh_journal_open(bh_store *store, bh_directory *directory, const bh_journal_listener *listener, size_t queue_max,
-                            GError **error)
+bh_journal *bh_journal_open(bh_store *store, bh_directory *directory, const bh_journal_listener *listener,
+			    size_t queue_max, GError **error)
 {
 	bh_journal *j = g_new0(bh_journal, 1);
 	j->store = store;
@@ -394,7 +396,8 @@ bool bh_journal_submit(bh_journal *j, bh_entry *entry, GError **error)
 	pthread_mutex_unlock(&j->lock);
 
 	if (full)
-		g_set_error(error, BH_ERROR, BH_ERROR_BUSY, "the journal's queue of %zu entries is full; try again in a moment", j->queue_max);
+		g_set_error(error, BH_ERROR, BH_ERROR_BUSY,
+			    "the journal's queue of %zu entries is full; try again in a moment", j->queue_max);
 	else if (closing)
 		g_set_error(error, BH_ERROR, BH_ERROR_BUSY, "Bellhop is stopping; try again when it is back");
 	return !full && !closing;
@@ -406,7 +409,6 @@ typedef struct waiter {
 	bool is_over;
 	GError *error;
 } waiter;
-
 
 typedef struct waited_entry {
 	bh_entry entry;
@@ -426,8 +428,8 @@ static void wake_waiter(bh_entry *entry, const GError *error)
 bool bh_journal_submit_and_wait(bh_journal *j, bh_entry *entry, GError **error)
 {
 	waited_entry waited = {
-	        .entry = {.writes = entry->writes, .count = entry->count, .done = wake_waiter},
-	        .waiter = {.lock = PTHREAD_MUTEX_INITIALIZER, .over = PTHREAD_COND_INITIALIZER},
+		.entry = {.writes = entry->writes, .count = entry->count, .done = wake_waiter},
+		.waiter = {.lock = PTHREAD_MUTEX_INITIALIZER, .over = PTHREAD_COND_INITIALIZER},
 	};
 	if (!bh_journal_submit(j, &waited.entry, error))
 		return false;

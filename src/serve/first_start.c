@@ -14,7 +14,11 @@
 
 static bool change(bh_journal *journal, const bh_change *change, GError **error)
 {
-	bh_write write = {.kind = BH_WRITE_CHANGE, .change = change, .audit_who = "bellhop serve", .audit_from = "", .at = bh_clock_wall()};
+	bh_write write = {.kind = BH_WRITE_CHANGE,
+			  .change = change,
+			  .audit_who = "bellhop serve",
+			  .audit_from = "",
+			  .at = bh_clock_wall()};
 	bh_write *writes[] = {&write};
 	bh_entry entry = {.writes = writes, .count = 1};
 	return bh_journal_submit_and_wait(journal, &entry, error);
@@ -46,7 +50,8 @@ static bool write_key_file(const char *path, const char *text, GError **error)
 	g_autofree char *line = g_strconcat(text, "\n", NULL);
 	bool ok = fd >= 0 && write(fd, line, strlen(line)) == (ssize_t)strlen(line) && fsync(fd) == 0;
 	if (!ok)
-		g_set_error(error, BH_ERROR, BH_ERROR_IO, "cannot write the first key to \"%s\": %s", path, g_strerror(errno));
+		g_set_error(error, BH_ERROR, BH_ERROR_IO, "cannot write the first key to \"%s\": %s", path,
+			    g_strerror(errno));
 	if (fd >= 0)
 		close(fd);
 	bh_text_wipe(g_steal_pointer(&line));

@@ -55,14 +55,18 @@ static bool parse_options(int argc, char **argv, options *ret, GError **error)
 	g_autofree char *config = NULL, *listen = NULL, *data = NULL;
 	g_auto(GStrv) set = NULL;
 	const GOptionEntry entries[] = {
-	        {"config", 'c', 0, G_OPTION_ARG_FILENAME, &config, "Read settings from FILE", "FILE"},
-	        {"data", 'd', 0, G_OPTION_ARG_FILENAME, &data, "Keep database and keys in DIR (setting data_dir)", "DIR"},
-	        {"listen", 'l', 0, G_OPTION_ARG_STRING, &listen, "Take requests at HOST:PORT (setting listen)", "HOST:PORT"},
-	        {"set", 's', 0, G_OPTION_ARG_STRING_ARRAY, &set, "Set any setting; see `bellhop config`", "NAME=VALUE"},
-	        {0},
+		{"config", 'c', 0, G_OPTION_ARG_FILENAME, &config, "Read settings from FILE", "FILE"},
+		{"data", 'd', 0, G_OPTION_ARG_FILENAME, &data, "Keep database and keys in DIR (setting data_dir)",
+		 "DIR"},
+		{"listen", 'l', 0, G_OPTION_ARG_STRING, &listen, "Take requests at HOST:PORT (setting listen)",
+		 "HOST:PORT"},
+		{"set", 's', 0, G_OPTION_ARG_STRING_ARRAY, &set, "Set any setting; see `bellhop config`", "NAME=VALUE"},
+		{0},
 	};
 	g_autoptr(GOptionContext) context = g_option_context_new(NULL);
-	g_option_context_set_summary(context, "Runs the engine until it is told to stop (SIGTERM). SIGHUP reads settings, methods and types again.");
+	g_option_context_set_summary(
+		context,
+		"Runs the engine until it is told to stop (SIGTERM). SIGHUP reads settings, methods and types again.");
 	g_option_context_set_description(context, "Example:\n  bellhop serve --data var --listen 127.0.0.1:8380");
 	g_option_context_add_main_entries(context, entries, NULL);
 	if (!g_option_context_parse(context, &argc, &argv, error))
@@ -104,7 +108,8 @@ static bool open_store(house *h, GError **error)
 {
 	const bh_settings *s = settings_of(h);
 	if (g_mkdir_with_parents(s->data_dir, 0700) < 0) {
-		g_set_error(error, BH_ERROR, BH_ERROR_IO, "cannot make the data folder \"%s\": %s", s->data_dir, g_strerror(errno));
+		g_set_error(error, BH_ERROR, BH_ERROR_IO, "cannot make the data folder \"%s\": %s", s->data_dir,
+			    g_strerror(errno));
 		return false;
 	}
 	g_autofree char *key_file = g_build_filename(s->data_dir, "seal.key", NULL);
@@ -151,7 +156,8 @@ static bh_methods *load_methods(const bh_settings *s, const bh_methods *previous
 	g_autoptr(GPtrArray) broken = g_ptr_array_new_with_free_func(g_free);
 	bh_methods *methods = bh_methods_load(folder, previous, broken, error);
 	for (guint i = 0; i < broken->len; i++)
-		bh_log(BH_ERR, "method", previous ? "method not loaded; its old version stays" : "method not loaded", BH_STR("why", broken->pdata[i]));
+		bh_log(BH_ERR, "method", previous ? "method not loaded; its old version stays" : "method not loaded",
+		       BH_STR("why", broken->pdata[i]));
 	return methods;
 }
 
@@ -167,7 +173,8 @@ static bool open_engine(house *h, GError **error)
 	if (!h->methods)
 		return false;
 
-	bh_loops_rooms rooms = {.store = h->store, .directory = h->directory, .sealer = h->sealer, .data_dir = s->data_dir};
+	bh_loops_rooms rooms = {
+		.store = h->store, .directory = h->directory, .sealer = h->sealer, .data_dir = s->data_dir};
 	h->loops = bh_loops_new(&rooms, s, h->guard, h->methods, error);
 	if (!h->loops)
 		return false;
@@ -192,8 +199,12 @@ static bool guard_ourselves(house *h, GError **error)
 static bool open_api(house *h, GError **error)
 {
 	const bh_settings *s = settings_of(h);
-	bh_api_rooms rooms = {.store = h->store, .directory = h->directory, .journal = h->journal, .sealer = h->sealer,
-	                      .metrics = tell_metrics, .user = h->loops};
+	bh_api_rooms rooms = {.store = h->store,
+			      .directory = h->directory,
+			      .journal = h->journal,
+			      .sealer = h->sealer,
+			      .metrics = tell_metrics,
+			      .user = h->loops};
 	h->api = bh_api_open(&rooms, s, h->guard, h->methods, error);
 	if (!h->api || !guard_ourselves(h, error))
 		return false;
@@ -279,14 +290,17 @@ static void wait_for_the_end(house *h, const sigset_t *signals)
 		int signal = 0;
 		sigwait(signals, &signal);
 		if (signal != SIGHUP) {
-			bh_log(BH_INFO, "serve", "stopping: what is in flight is finished first", BH_STR("signal", sigabbrev_np(signal)));
+			bh_log(BH_INFO, "serve", "stopping: what is in flight is finished first",
+			       BH_STR("signal", sigabbrev_np(signal)));
 			return;
 		}
 		g_autoptr(GError) error = NULL;
 		if (reload(h, &error))
-			bh_log(BH_INFO, "serve", "settings, methods and types read again", BH_INT("reloads", h->settings->len - 1));
+			bh_log(BH_INFO, "serve", "settings, methods and types read again",
+			       BH_INT("reloads", h->settings->len - 1));
 		else
-			bh_log(BH_ERR, "serve", "not reloaded; everything stays as it was", BH_STR("why", error->message));
+			bh_log(BH_ERR, "serve", "not reloaded; everything stays as it was",
+			       BH_STR("why", error->message));
 	}
 }
 

@@ -35,7 +35,11 @@ static bool write_all(house *h, bh_write **writes, size_t count, GError **error)
 static void change(house *h, const bh_change *change)
 {
 	g_autoptr(GError) error = NULL;
-	bh_write w = {.kind = BH_WRITE_CHANGE, .change = change, .audit_who = "test", .audit_from = "", .at = bh_clock_wall()};
+	bh_write w = {.kind = BH_WRITE_CHANGE,
+		      .change = change,
+		      .audit_who = "test",
+		      .audit_from = "",
+		      .at = bh_clock_wall()};
 	bh_write *writes[] = {&w};
 	g_assert_true(write_all(h, writes, 1, &error));
 	g_assert_no_error(error);
@@ -48,7 +52,8 @@ static void open_engine(house *h)
 	h->store = bh_store_open(url, h->sealer, &error);
 	g_assert_no_error(error);
 	h->directory = bh_directory_new(bh_store_load_directory(h->store, &error));
-	bh_loops_rooms rooms = {.store = h->store, .directory = h->directory, .sealer = h->sealer, .data_dir = h->folder};
+	bh_loops_rooms rooms = {
+		.store = h->store, .directory = h->directory, .sealer = h->sealer, .data_dir = h->folder};
 	h->loops = bh_loops_new(&rooms, h->settings, h->guard, h->methods, &error);
 	g_assert_no_error(error);
 	bh_journal_listener listener = bh_loops_listener(h->loops);
@@ -143,17 +148,25 @@ static void close_house(house *h)
 static bh_id hand_over(house *h)
 {
 	bh_event parts = {.type = (char *)"booking_added",
-	                  .data = bh_span_of("{\"property_uid\":12,\"contract_uid\":41}"),
-	                  .property_id = (char *)"12"};
+			  .data = bh_span_of("{\"property_uid\":12,\"contract_uid\":41}"),
+			  .property_id = (char *)"12"};
 	g_autoptr(bh_event) event = bh_event_restore(&parts);
 	event->id = bh_id_new();
 	event->occurred_at = event->accepted_at = bh_clock_wall();
 	bh_finding finding = {.webhook = WEBHOOK, .manager = MANAGER, .verdict = BH_VERDICT_TRIGGERED};
-	bh_delivery delivery = {.id = bh_id_new(), .event_id = event->id, .webhook_id = WEBHOOK, .manager_id = (char *)MANAGER,
-	                        .state = BH_STATE_PENDING};
+	bh_delivery delivery = {.id = bh_id_new(),
+				.event_id = event->id,
+				.webhook_id = WEBHOOK,
+				.manager_id = (char *)MANAGER,
+				.state = BH_STATE_PENDING};
 	bh_delivery *deliveries[] = {&delivery};
-	bh_write w = {.kind = BH_WRITE_EVENT, .event = event, .findings = &finding, .finding_count = 1, .deliveries = deliveries,
-	              .delivery_count = 1, .at = bh_clock_wall()};
+	bh_write w = {.kind = BH_WRITE_EVENT,
+		      .event = event,
+		      .findings = &finding,
+		      .finding_count = 1,
+		      .deliveries = deliveries,
+		      .delivery_count = 1,
+		      .at = bh_clock_wall()};
 	bh_write *writes[] = {&w};
 	g_autoptr(GError) error = NULL;
 	g_assert_true(write_all(h, writes, 1, &error));
@@ -215,17 +228,19 @@ static void disable_webhook(house *h, bool disabled)
 	change(h, &(bh_change){.kind = BH_CHANGE_WEBHOOK_PUT, .webhook = w});
 }
 
-static const act POLITE[] = {{READ}, {SEND, "HTTP/1.1 200 OK\r\nX-Seen: yes\r\nContent-Length: 4\r\n\r\nfine"}, {AGAIN}};
+static const act POLITE[] = {
+	{READ}, {SEND, "HTTP/1.1 200 OK\r\nX-Seen: yes\r\nContent-Length: 4\r\n\r\nfine"}, {AGAIN}};
 static const act MOODY[] = {{READ},
-                            {SEND, "HTTP/1.1 500 Oh\r\nContent-Length: 0\r\n\r\n"},
-                            {READ},
-                            {SEND, "HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n"},
-                            {HOLD}};
+			    {SEND, "HTTP/1.1 500 Oh\r\nContent-Length: 0\r\n\r\n"},
+			    {READ},
+			    {SEND, "HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n"},
+			    {HOLD}};
 static const act SILENT[] = {{READ}, {HOLD}};
 static const act GONE[] = {{READ}, {SEND, "HTTP/1.1 410 Gone\r\nContent-Length: 0\r\n\r\n"}, {AGAIN}};
 static const act LATE[] = {{READ}, {WAIT}, {SEND, "HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n"}, {AGAIN}};
 
-static const char *const QUICK[] = {"retry_schedule=10ms,10ms", "retry_jitter_first=0s", "retry_jitter_percent=0", NULL};
+static const char *const QUICK[] = {"retry_schedule=10ms,10ms", "retry_jitter_first=0s", "retry_jitter_percent=0",
+				    NULL};
 
 /* --- tests ---------------------------------------------------------------------------------------- */
 
@@ -257,12 +272,12 @@ static void the_request_is_signed_and_carries_the_owners_headers(void)
 
 	const char *text = request(h, 1);
 	g_autofree char *event = header_of(text, "webhook-id"), *at = header_of(text, "webhook-timestamp"),
-	               *signature = header_of(text, "webhook-signature"), *extra = header_of(text, "X-Room-Key");
+			*signature = header_of(text, "webhook-signature"), *extra = header_of(text, "X-Room-Key");
 	g_autoptr(bh_snapshot) now = bh_directory_now(h->directory);
 	const char *body = strstr(text, "\r\n\r\n") + 4;
-	g_assert_cmpint(bh_signature_verify(bh_snapshot_webhook(now, WEBHOOK)->secret, event, at, signature, bh_span_of(body),
-	                                    bh_clock_wall() / BH_SECOND, 300),
-	                ==, BH_VERIFIED);
+	g_assert_cmpint(bh_signature_verify(bh_snapshot_webhook(now, WEBHOOK)->secret, event, at, signature,
+					    bh_span_of(body), bh_clock_wall() / BH_SECOND, 300),
+			==, BH_VERIFIED);
 	g_assert_cmpstr(extra, ==, "s3cr3t-1");
 	g_assert_null(strstr(text, "Expect:"));
 
@@ -280,7 +295,8 @@ static void a_failure_is_tried_again_with_the_same_id_and_body(void)
 	bh_id id = hand_over(h);
 	g_autoptr(bh_delivery) d = await_state(h, id, BH_STATE_DELIVERED);
 	g_assert_cmpint(d->attempts, ==, 2);
-	g_autofree char *first = header_of(request(h, 1), "webhook-id"), *second = header_of(request(h, 2), "webhook-id");
+	g_autofree char *first = header_of(request(h, 1), "webhook-id"),
+			*second = header_of(request(h, 2), "webhook-id");
 	g_assert_cmpstr(first, ==, second);
 	g_assert_cmpstr(strstr(request(h, 1), "\r\n\r\n"), ==, strstr(request(h, 2), "\r\n\r\n"));
 	close_house(h);
@@ -310,8 +326,12 @@ static void a_disabled_webhook_holds_and_an_enabled_one_sends(void)
 	g_assert_cmpuint(receiver_requests(h->receiver), ==, 0);
 
 	disable_webhook(h, false);
-	bh_write release = {.kind = BH_WRITE_SWEEP, .webhook_id = WEBHOOK, .from = BH_STATE_HELD, .state = BH_STATE_PENDING,
-	                    .limit = 100, .at = bh_clock_wall()};
+	bh_write release = {.kind = BH_WRITE_SWEEP,
+			    .webhook_id = WEBHOOK,
+			    .from = BH_STATE_HELD,
+			    .state = BH_STATE_PENDING,
+			    .limit = 100,
+			    .at = bh_clock_wall()};
 	bh_write *writes[] = {&release};
 	g_assert_true(write_all(h, writes, 1, NULL));
 	bh_delivery_free(await_state(h, id, BH_STATE_DELIVERED));

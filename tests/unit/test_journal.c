@@ -143,7 +143,9 @@ static void submit(slip *s)
 
 static bh_event *new_event(void)
 {
-	bh_event parts = {.type = (char *)"booking_added", .data = bh_span_of("{\"property_uid\":12}"), .property_id = (char *)"12"};
+	bh_event parts = {.type = (char *)"booking_added",
+			  .data = bh_span_of("{\"property_uid\":12}"),
+			  .property_id = (char *)"12"};
 	bh_event *event = bh_event_restore(&parts);
 	event->id = bh_id_new();
 	event->accepted_at = event->occurred_at = bh_clock_wall();
@@ -158,7 +160,10 @@ static slip *event_slip(house *h, bh_id webhook)
 	s->write.event = new_event();
 	if (webhook) {
 		s->finding = (bh_finding){.webhook = webhook, .verdict = BH_VERDICT_TRIGGERED};
-		s->delivery = (bh_delivery){.id = bh_id_new(), .event_id = s->write.event->id, .webhook_id = webhook, .state = BH_STATE_PENDING};
+		s->delivery = (bh_delivery){.id = bh_id_new(),
+					    .event_id = s->write.event->id,
+					    .webhook_id = webhook,
+					    .state = BH_STATE_PENDING};
 		s->deliveries[0] = &s->delivery;
 		s->write.findings = &s->finding;
 		s->write.finding_count = 1;
@@ -283,7 +288,8 @@ static void a_refused_change_leaves_the_others_of_its_batch(void)
 static void the_slower_of_two_changes_of_one_webhook_is_refused(void)
 {
 	house *h = open_house(100);
-	slip *m = manager_slip(h, "7"), *first = webhook_slip(h, 70, "7", 1), *second = webhook_slip(h, 70, "7", 2), *late = webhook_slip(h, 70, "7", 2);
+	slip *m = manager_slip(h, "7"), *first = webhook_slip(h, 70, "7", 1), *second = webhook_slip(h, 70, "7", 2),
+	     *late = webhook_slip(h, 70, "7", 2);
 	slip *all[] = {m, first, second, late};
 	for (size_t i = 0; i < G_N_ELEMENTS(all); i++)
 		submit(all[i]);

@@ -5,13 +5,14 @@
 #define NOON (INT64_C(1767268800) * BH_SECOND)
 
 static const bh_policy policy = {
-        .delays = {5 * BH_SECOND, 5 * BH_MINUTE, 30 * BH_MINUTE, 2 * BH_HOUR, 5 * BH_HOUR, 10 * BH_HOUR, 14 * BH_HOUR, 20 * BH_HOUR, 24 * BH_HOUR},
-        .delay_count = 9,
-        .jitter_percent = 0,
-        .jitter_first = 0,
-        .hint_max = 10 * BH_HOUR,
-        .overload_floor = 60 * BH_SECOND,
-        .lifetime = 80 * BH_HOUR,
+	.delays = {5 * BH_SECOND, 5 * BH_MINUTE, 30 * BH_MINUTE, 2 * BH_HOUR, 5 * BH_HOUR, 10 * BH_HOUR, 14 * BH_HOUR,
+		   20 * BH_HOUR, 24 * BH_HOUR},
+	.delay_count = 9,
+	.jitter_percent = 0,
+	.jitter_first = 0,
+	.hint_max = 10 * BH_HOUR,
+	.overload_floor = 60 * BH_SECOND,
+	.lifetime = 80 * BH_HOUR,
 };
 
 static const bh_script_judgement by_answer = {.kind = BH_JUDGED_BY_ANSWER};
@@ -37,29 +38,29 @@ static void every_status_has_its_row(void)
 		bh_usec not_before;
 		bh_disabled_cause disables;
 	} rows[] = {
-	        {200, BH_OUTCOME_DELIVERED, BH_CAUSE_NONE, 0, BH_ENABLED},
-	        {201, BH_OUTCOME_DELIVERED, BH_CAUSE_NONE, 0, BH_ENABLED},
-	        {202, BH_OUTCOME_DELIVERED, BH_CAUSE_NONE, 0, BH_ENABLED},
-	        {204, BH_OUTCOME_DELIVERED, BH_CAUSE_NONE, 0, BH_ENABLED},
-	        {226, BH_OUTCOME_DELIVERED, BH_CAUSE_NONE, 0, BH_ENABLED},
-	        {299, BH_OUTCOME_DELIVERED, BH_CAUSE_NONE, 0, BH_ENABLED},
-	        {199, BH_OUTCOME_FAILED, BH_CAUSE_STATUS, 0, BH_ENABLED},
-	        {300, BH_OUTCOME_FAILED, BH_CAUSE_STATUS, 0, BH_ENABLED},
-	        {301, BH_OUTCOME_FAILED, BH_CAUSE_STATUS, 0, BH_ENABLED},
-	        {304, BH_OUTCOME_FAILED, BH_CAUSE_STATUS, 0, BH_ENABLED},
-	        {308, BH_OUTCOME_FAILED, BH_CAUSE_STATUS, 0, BH_ENABLED},
-	        {400, BH_OUTCOME_FAILED, BH_CAUSE_STATUS, 0, BH_ENABLED},
-	        {401, BH_OUTCOME_FAILED, BH_CAUSE_CREDENTIALS, 0, BH_ENABLED},
-	        {403, BH_OUTCOME_FAILED, BH_CAUSE_CREDENTIALS, 0, BH_ENABLED},
-	        {404, BH_OUTCOME_FAILED, BH_CAUSE_STATUS, 0, BH_ENABLED},
-	        {410, BH_OUTCOME_GONE, BH_CAUSE_STATUS, 0, BH_DISABLED_BY_410},
-	        {429, BH_OUTCOME_FAILED, BH_CAUSE_STATUS, 60 * BH_SECOND, BH_ENABLED},
-	        {500, BH_OUTCOME_FAILED, BH_CAUSE_STATUS, 0, BH_ENABLED},
-	        {502, BH_OUTCOME_FAILED, BH_CAUSE_STATUS, 60 * BH_SECOND, BH_ENABLED},
-	        {503, BH_OUTCOME_FAILED, BH_CAUSE_STATUS, 60 * BH_SECOND, BH_ENABLED},
-	        {504, BH_OUTCOME_FAILED, BH_CAUSE_STATUS, 60 * BH_SECOND, BH_ENABLED},
-	        {599, BH_OUTCOME_FAILED, BH_CAUSE_STATUS, 0, BH_ENABLED},
-	        {600, BH_OUTCOME_FAILED, BH_CAUSE_STATUS, 0, BH_ENABLED},
+		{200, BH_OUTCOME_DELIVERED, BH_CAUSE_NONE, 0, BH_ENABLED},
+		{201, BH_OUTCOME_DELIVERED, BH_CAUSE_NONE, 0, BH_ENABLED},
+		{202, BH_OUTCOME_DELIVERED, BH_CAUSE_NONE, 0, BH_ENABLED},
+		{204, BH_OUTCOME_DELIVERED, BH_CAUSE_NONE, 0, BH_ENABLED},
+		{226, BH_OUTCOME_DELIVERED, BH_CAUSE_NONE, 0, BH_ENABLED},
+		{299, BH_OUTCOME_DELIVERED, BH_CAUSE_NONE, 0, BH_ENABLED},
+		{199, BH_OUTCOME_FAILED, BH_CAUSE_STATUS, 0, BH_ENABLED},
+		{300, BH_OUTCOME_FAILED, BH_CAUSE_STATUS, 0, BH_ENABLED},
+		{301, BH_OUTCOME_FAILED, BH_CAUSE_STATUS, 0, BH_ENABLED},
+		{304, BH_OUTCOME_FAILED, BH_CAUSE_STATUS, 0, BH_ENABLED},
+		{308, BH_OUTCOME_FAILED, BH_CAUSE_STATUS, 0, BH_ENABLED},
+		{400, BH_OUTCOME_FAILED, BH_CAUSE_STATUS, 0, BH_ENABLED},
+		{401, BH_OUTCOME_FAILED, BH_CAUSE_CREDENTIALS, 0, BH_ENABLED},
+		{403, BH_OUTCOME_FAILED, BH_CAUSE_CREDENTIALS, 0, BH_ENABLED},
+		{404, BH_OUTCOME_FAILED, BH_CAUSE_STATUS, 0, BH_ENABLED},
+		{410, BH_OUTCOME_GONE, BH_CAUSE_STATUS, 0, BH_DISABLED_BY_410},
+		{429, BH_OUTCOME_FAILED, BH_CAUSE_STATUS, 60 * BH_SECOND, BH_ENABLED},
+		{500, BH_OUTCOME_FAILED, BH_CAUSE_STATUS, 0, BH_ENABLED},
+		{502, BH_OUTCOME_FAILED, BH_CAUSE_STATUS, 60 * BH_SECOND, BH_ENABLED},
+		{503, BH_OUTCOME_FAILED, BH_CAUSE_STATUS, 60 * BH_SECOND, BH_ENABLED},
+		{504, BH_OUTCOME_FAILED, BH_CAUSE_STATUS, 60 * BH_SECOND, BH_ENABLED},
+		{599, BH_OUTCOME_FAILED, BH_CAUSE_STATUS, 0, BH_ENABLED},
+		{600, BH_OUTCOME_FAILED, BH_CAUSE_STATUS, 0, BH_ENABLED},
 	};
 	for (size_t i = 0; i < G_N_ELEMENTS(rows); i++) {
 		g_test_message("status %d", rows[i].status);
@@ -151,12 +152,12 @@ static void a_receiver_may_end_a_delivery_or_switch_the_webhook_off(void)
 		bh_outcome outcome;
 		bh_disabled_cause disables;
 	} rows[] = {
-	        {500, "abort-message", BH_OUTCOME_REFUSED, BH_ENABLED},
-	        {200, "abort-message", BH_OUTCOME_DELIVERED, BH_ENABLED},
-	        {500, "disable", BH_OUTCOME_FAILED, BH_DISABLED_BY_RECEIVER},
-	        {204, "Disable", BH_OUTCOME_DELIVERED, BH_DISABLED_BY_RECEIVER},
-	        {410, "disable", BH_OUTCOME_GONE, BH_DISABLED_BY_410},
-	        {500, "something else", BH_OUTCOME_FAILED, BH_ENABLED},
+		{500, "abort-message", BH_OUTCOME_REFUSED, BH_ENABLED},
+		{200, "abort-message", BH_OUTCOME_DELIVERED, BH_ENABLED},
+		{500, "disable", BH_OUTCOME_FAILED, BH_DISABLED_BY_RECEIVER},
+		{204, "Disable", BH_OUTCOME_DELIVERED, BH_DISABLED_BY_RECEIVER},
+		{410, "disable", BH_OUTCOME_GONE, BH_DISABLED_BY_410},
+		{500, "something else", BH_OUTCOME_FAILED, BH_ENABLED},
 	};
 	for (size_t i = 0; i < G_N_ELEMENTS(rows); i++) {
 		g_test_message("%d %s", rows[i].status, rows[i].control);
@@ -206,7 +207,8 @@ static void jitter_stays_within_its_bounds_and_uses_them(void)
 	bh_chance chance = bh_chance_seeded(7);
 	bh_usec first_min = INT64_MAX, first_max = 0, second_min = INT64_MAX, second_max = 0;
 	for (int i = 0; i < 2000; i++) {
-		bh_usec first = bh_retry_due(&jittery, 1, 0, 0, &chance), second = bh_retry_due(&jittery, 2, 0, 0, &chance);
+		bh_usec first = bh_retry_due(&jittery, 1, 0, 0, &chance),
+			second = bh_retry_due(&jittery, 2, 0, 0, &chance);
 		first_min = MIN(first_min, first);
 		first_max = MAX(first_max, first);
 		second_min = MIN(second_min, second);

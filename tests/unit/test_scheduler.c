@@ -7,7 +7,7 @@
 #define NOON (INT64_C(1767268800) * BH_SECOND)
 
 static const bh_scheduler_limits limits = {
-        .in_flight_max = 8, .in_flight_per_webhook = 3, .window = 8, .window_bytes = 1000, .recording_max = 100};
+	.in_flight_max = 8, .in_flight_per_webhook = 3, .window = 8, .window_bytes = 1000, .recording_max = 100};
 
 /* A pretended store: what waits, by key, so that refills are answered as the real one would. */
 typedef struct world {
@@ -21,10 +21,10 @@ typedef struct world {
 static world world_new(const bh_scheduler_limits *l)
 {
 	return (world){
-	        .scheduler = bh_scheduler_new(l),
-	        .store = g_array_new(FALSE, FALSE, sizeof(bh_waiting)),
-	        .now = {.wall = NOON, .mono = {5000}},
-	        .sent = g_ptr_array_new(),
+		.scheduler = bh_scheduler_new(l),
+		.store = g_array_new(FALSE, FALSE, sizeof(bh_waiting)),
+		.now = {.wall = NOON, .mono = {5000}},
+		.sent = g_ptr_array_new(),
 	};
 }
 
@@ -74,7 +74,8 @@ static bh_usec run(world *w)
 
 static bh_waiting waiting(bh_id delivery, bh_id webhook, bh_usec due)
 {
-	return (bh_waiting){.delivery = delivery, .event = 1000 + delivery, .webhook = webhook, .due_at = due, .created_at = NOON};
+	return (bh_waiting){
+		.delivery = delivery, .event = 1000 + delivery, .webhook = webhook, .due_at = due, .created_at = NOON};
 }
 
 static void store(world *w, bh_waiting row)
