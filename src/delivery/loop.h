@@ -95,8 +95,8 @@ void bh_loop_disable(bh_loop *loop, bh_id webhook, bh_disabled_cause cause, cons
 /* --- The loop ---------------------------------------------------------------------------------- */
 
 typedef struct bh_loop_counts { /* written by the loop, read by anyone: relaxed atomics */
-	_Atomic uint64_t attempts[5]; /* by bh_outcome */
-	_Atomic uint64_t ended[8];    /* by bh_state */
+	_Atomic uint64_t attempts[BH_OUTCOME_UNKNOWN + 1];
+	_Atomic uint64_t ended[BH_STATE_CANCELLED + 1];
 	_Atomic uint64_t delay_us, sent; /* from due to sent */
 	_Atomic uint64_t waiting, in_flight, recording, lanes;
 } bh_loop_counts;

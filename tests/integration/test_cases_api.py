@@ -523,6 +523,19 @@ def test_health_readiness_and_metrics_need_no_key(bellhop):
         assert line.startswith("#") or re.fullmatch(r'[a-z_:][a-zA-Z0-9_:]*(\{[^}]*\})? [-+0-9.eE]+|[a-z_:]+(\{[^}]*\})? (NaN|\+Inf)', line), line
 
 
+def test_the_metrics_count_what_ended_how(site, receiver, bellhop):
+    site.webhook(receiver.url())
+    for contract in range(3):
+        wait_state(site, site.send("booking_added", {"property_uid": 12, "contract_uid": contract}), "delivered")
+
+    def counted():
+        lines = Api(bellhop.url).get("/metrics").body.decode().splitlines()
+        return {line for line in lines if re.match("bellhop_(deliveries|attempts)_total", line) and not line.endswith(" 0")}
+
+    expected = {'bellhop_deliveries_total{state="delivered"} 3', 'bellhop_attempts_total{outcome="delivered"} 3'}
+    wait_for(lambda: len(counted()) >= 2 and counted() == expected, "the metrics to count three")
+
+
 def test_head_answers_as_get_without_the_body(site):
     get, head = site.get("/v1/managers/7"), site.request("HEAD", "/v1/managers/7")
     assert (head.status, head.body) == (200, b"")
