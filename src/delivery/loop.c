@@ -258,6 +258,19 @@ static void show_facts(bh_loop *loop)
 	atomic_store_explicit(&loop->counts.lanes, facts.lanes, memory_order_relaxed);
 }
 
+/* What looks at every lane is shown once a second, and when the loop has nothing left to do. */
+static void show_oldest_due(bh_loop *loop, bool rests)
+{
+	if (!rests && bh_mono_since(loop->now.mono, loop->facts_at) < BH_SECOND)
+		return;
+	if (rests && atomic_load_explicit(&loop->counts.oldest_due, memory_order_relaxed) == 0)
+		return;
+	bh_mono due = {0};
+	(void)bh_scheduler_oldest_due(loop->scheduler, loop->now.mono, &due); /* none: 0 */
+	atomic_store_explicit(&loop->counts.oldest_due, due.us, memory_order_relaxed);
+	loop->facts_at = loop->now.mono;
+}
+
 static bh_usec sooner(bh_usec a, bh_usec b)
 {
 	if (a < 0)
@@ -337,8 +350,9 @@ static void *loop_main(void *data)
 	look_at_orphans(loop);
 
 	while (!is_done(loop)) {
-		bh_usec wait = time_to_sleep(loop, send_due(loop));
+		bh_usec idle = send_due(loop), wait = time_to_sleep(loop, idle);
 		show_facts(loop);
+		show_oldest_due(loop, idle != 0 && bh_scheduler_look(loop->scheduler).in_flight == 0);
 		int count = sleep_for_events(loop, wait, events);
 		hear(loop);
 		transfer(loop, events, count);

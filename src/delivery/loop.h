@@ -99,6 +99,7 @@ typedef struct bh_loop_counts { /* written by the loop, read by anyone: relaxed 
 	_Atomic uint64_t ended[BH_STATE_CANCELLED + 1];
 	_Atomic uint64_t delay_us, sent; /* from due to sent */
 	_Atomic uint64_t waiting, in_flight, recording, lanes;
+	_Atomic int64_t oldest_due; /* monotonic microseconds; 0: nothing is overdue */
 } bh_loop_counts;
 
 struct bh_loop {
@@ -127,6 +128,7 @@ struct bh_loop {
 	bh_mono postponed_until;
 	size_t papers_out;     /* with the journal, or postponed */
 	bh_mono look_at;       /* the next slow look */
+	bh_mono facts_at;      /* when the costly facts were shown last */
 	bool stopping;
 	bh_mono stop_until;
 	GQueue attempts;       /* bh_attempt, under way */

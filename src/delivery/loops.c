@@ -398,6 +398,18 @@ static void gauge(GString *out, const char *name, const char *help, uint64_t val
 	g_string_append_printf(out, "%s %" G_GUINT64_FORMAT "\n", name, value);
 }
 
+static double oldest_due_seconds(bh_loops *loops)
+{
+	bh_mono now = bh_clock_mono();
+	bh_usec longest = 0;
+	for (size_t i = 0; i < loops->count; i++) {
+		int64_t due = atomic_load_explicit(&loops->at[i].counts.oldest_due, memory_order_relaxed);
+		if (due)
+			longest = MAX(longest, bh_mono_since(now, (bh_mono){due}));
+	}
+	return (double)longest / BH_SECOND;
+}
+
 void bh_loops_metrics(bh_loops *loops, GString *out)
 {
 	head(out, "bellhop_attempts_total", "counter", "Attempts made, by outcome.");
@@ -416,6 +428,10 @@ void bh_loops_metrics(bh_loops *loops, GString *out)
 	gauge(out, "bellhop_in_flight", "Requests under way.", SUM(loops, in_flight));
 	gauge(out, "bellhop_recording", "Outcomes not yet durable.", SUM(loops, recording));
 	gauge(out, "bellhop_lanes", "Webhooks with a lane in memory.", SUM(loops, lanes));
+
+	head(out, "bellhop_oldest_due_seconds", "gauge",
+	     "How long the delivery that is overdue longest has been waiting for its turn; 0: none is overdue.");
+	g_string_append_printf(out, "bellhop_oldest_due_seconds %.3f\n", oldest_due_seconds(loops));
 
 	head(out, "bellhop_send_delay_seconds", "summary", "From the moment a delivery was due until it was sent.");
 	g_string_append_printf(

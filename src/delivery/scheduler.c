@@ -448,6 +448,25 @@ bh_scheduler_facts bh_scheduler_look(const bh_scheduler *s)
 	};
 }
 
+bool bh_scheduler_oldest_due(const bh_scheduler *s, bh_mono now, bh_mono *ret_due)
+{
+	GHashTableIter iter;
+	void *value;
+	bh_mono oldest = now;
+
+	g_hash_table_iter_init(&iter, s->lanes);
+	while (g_hash_table_iter_next(&iter, NULL, &value)) {
+		const bh_lane *lane = value;
+		const bh_item *first = bh_heap_first(&lane->window);
+		if (first && first->due.us < oldest.us)
+			oldest = first->due;
+	}
+	if (oldest.us == now.us)
+		return false;
+	*ret_due = oldest;
+	return true;
+}
+
 bool bh_scheduler_is_idle(const bh_scheduler *s, bh_id webhook)
 {
 	const bh_lane *lane = find_lane(s, webhook);

@@ -89,5 +89,11 @@ typedef struct bh_scheduler_facts {
 } bh_scheduler_facts;
 bh_scheduler_facts bh_scheduler_look(const bh_scheduler *s);
 
+/*
+ * Since when the delivery that is overdue longest has been due, of those in memory that wait for a slot; false: none is.
+ * Looks at every lane: not for each turn.
+ */
+bool bh_scheduler_oldest_due(const bh_scheduler *s, bh_mono now, bh_mono *ret_due);
+
 /* Is this webhook's lane open with nothing in memory and nothing known in the store? For the slow look. */
 bool bh_scheduler_is_idle(const bh_scheduler *s, bh_id webhook);

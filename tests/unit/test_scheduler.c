@@ -365,6 +365,24 @@ static void a_store_that_fails_is_asked_again_later(void)
 	world_clear(&w);
 }
 
+static void the_delivery_that_is_overdue_longest_is_known(void)
+{
+	world w = open_world();
+	bh_mono due;
+	g_assert_false(bh_scheduler_oldest_due(w.scheduler, w.now.mono, &due));
+	for (bh_id i = 1; i <= 4; i++)
+		fresh(&w, i, 7);
+	run(&w);
+	bh_mono since = w.now.mono;
+	pass(&w, BH_MINUTE);
+	g_assert_true(bh_scheduler_oldest_due(w.scheduler, w.now.mono, &due));
+	g_assert_cmpint(due.us, ==, since.us); /* the fourth, for which there is no slot */
+	finish_first(&w);
+	run(&w);
+	g_assert_false(bh_scheduler_oldest_due(w.scheduler, w.now.mono, &due));
+	world_clear(&w);
+}
+
 static bh_event *payload(size_t bytes)
 {
 	bh_event parts = {.type = (char *)"booking_added", .data = bh_span_of("{}")};
@@ -409,6 +427,7 @@ int main(int argc, char **argv)
 	TEST(closing_stops_what_waits_and_leaves_what_flies);
 	TEST(too_many_unrecorded_outcomes_stop_the_sending);
 	TEST(a_store_that_fails_is_asked_again_later);
+	TEST(the_delivery_that_is_overdue_longest_is_known);
 	TEST(payloads_ride_along_while_there_is_room);
 	return g_test_run();
 }
