@@ -96,7 +96,7 @@ void bh_loop_disable(bh_loop *loop, bh_id webhook, bh_disabled_cause cause, cons
 
 typedef struct bh_loop_counts { /* written by the loop, read by anyone: relaxed atomics */
 	_Atomic uint64_t attempts[BH_OUTCOME_UNKNOWN + 1];
-	_Atomic uint64_t ended[BH_STATE_CANCELLED + 1];
+	_Atomic uint64_t ended[BH_STATE_CANCELLED + 1]; /* this one by the journal's thread */
 	_Atomic uint64_t delay_us, sent; /* from due to sent */
 	_Atomic uint64_t waiting, in_flight, recording, lanes;
 	_Atomic int64_t oldest_due; /* monotonic microseconds; 0: nothing is overdue */

@@ -24,6 +24,9 @@ static void paper_done(bh_entry *entry, const GError *error)
 	/* A delivery that ended needs nobody to wake; one that waits again may be due before anything else happens. */
 	bool urgent = error || paper->kind != BH_PAPER_RECORD || paper->write.state == BH_STATE_PENDING;
 	bh_loop *loop = paper->loop;
+	if (!error && paper->kind == BH_PAPER_RECORD && paper->write.result == BH_WRITE_DONE)
+		bh_count(&loop->counts.ended[paper->write.state],
+			 1); /* here, or the last one of a rush would count late */
 	bh_loop_post(loop, &paper->message, urgent);
 	if (urgent)
 		bh_loop_flush(loop);
@@ -84,8 +87,6 @@ static void record_back(bh_loop *loop, bh_paper *paper)
 		bh_scheduler_again(loop->scheduler, paper->item, &paper->again, loop->now);
 	else
 		bh_scheduler_ended(loop->scheduler, paper->item);
-	if (kept)
-		bh_count(&loop->counts.ended[paper->write.state], 1);
 	loop->papers_out--;
 	bh_paper_free(paper);
 }
