@@ -206,6 +206,7 @@ bool bh_body_texts(bh_call *call, uint32_t node, const char *pointer, const bh_t
 		}
 		if (!bh_body_text(call, n, here, rule, &text))
 			return false;
+		g_assert(text); /* what is there is a text, or was refused */
 		if (already_there(texts, text))
 			g_free(text);
 		else

@@ -125,7 +125,7 @@ static int open_listener(const char *listen, GError **error)
 
 static char *address_of(int fd)
 {
-	struct sockaddr_storage storage;
+	struct sockaddr_storage storage = {0};
 	struct sockaddr *address = (struct sockaddr *)(void *)&storage;
 	socklen_t size = sizeof storage;
 	char host[NI_MAXHOST], port[NI_MAXSERV];
