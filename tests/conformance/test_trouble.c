@@ -92,16 +92,17 @@ static bool has_batch(house *h, bh_id batch)
 /* --- Killed -------------------------------------------------------------------------------------------------- */
 
 /* Applies batch after batch and writes each number down the pipe once it is durable, until it is killed. */
-static void apply_for_ever(house *h, bh_id batch, int acknowledged)
+G_NORETURN static void apply_for_ever(house *h, bh_id batch, int acknowledged)
 {
 	bh_store *store = bh_store_open(h->url, h->sealer, NULL);
 
-	for (; store; batch++) {
+	if (!store)
+		_exit(1);
+	for (;; batch++) {
 		if (!apply_batch(store, batch, NULL) ||
 		    write(acknowledged, &batch, sizeof batch) != (ssize_t)sizeof batch)
 			_exit(1);
 	}
-	_exit(1);
 }
 
 /* Returns the last batch that was acknowledged before the kill. */

@@ -130,7 +130,9 @@ bh_rows bh_rows_of(bh_db *db, const bh_sql *sql, GError **error)
 
 void bh_rows_end(bh_rows *rows)
 {
-	if (rows->stmt && rows->sql->slot < 0)
+	if (!rows->stmt)
+		return;
+	if (rows->sql->slot < 0)
 		sqlite3_finalize(rows->stmt);
 	else
 		sqlite3_reset(rows->stmt);

@@ -232,62 +232,44 @@ static bool all_events(bh_sqlite_reader *r, const bh_list *list, bh_newest *newe
 	return take_all(&rows, newest, error);
 }
 
-static const bh_sql EVENT_FITS = {
-	BH_SQL_EVENT_FITS, "look at an event",
-	"SELECT 1 FROM event WHERE id = ?1 AND (?2 IS NULL OR type = ?2) AND (?3 IS NULL OR property_id = ?3)"};
-
-static bool keep_fitting(bh_db *db, bh_id id, const bh_list *list, bool *ret_keep, GError **error)
-{
-	g_auto(bh_rows) rows = bh_rows_of(db, &EVENT_FITS, error);
-
-	if (!rows.stmt)
-		return false;
-	bh_bind_int(&rows, 1, id);
-	bh_bind_text(&rows, 2, list->type);
-	bh_bind_text(&rows, 3, list->property_id);
-	*ret_keep = bh_rows_next(&rows, error);
-	return !rows.failed;
-}
-
 static void add_key(GPtrArray *keys, char field, const char *value)
 {
 	g_ptr_array_add(keys, g_strdup_printf("%c%s", field, value));
 }
 
 /*
- * The keys of which an event must have one; what else is asked, `keep_fitting` sees to. A manager who asks for one of
- * his properties sees all of it, and of a foreign one only what was addressed to him.
+ * `keys`: of which an event must have one; `also`: of which it must have each. A manager sees all of his properties,
+ * and of a foreign one what was addressed to him.
  */
-static GPtrArray *keys_of(const bh_list *list)
+static void keys_of(const bh_list *list, GPtrArray *keys, GPtrArray *also)
 {
-	GPtrArray *keys = g_ptr_array_new_with_free_func(g_free);
 	const char *const *own = (const char *const *)list->property_ids;
+	bool is_own = list->property_id && (!list->manager_id || (own && g_strv_contains(own, list->property_id)));
 
-	if (!list->manager_id) {
-		if (list->property_id)
-			add_key(keys, 'p', list->property_id);
-		else if (list->type)
-			add_key(keys, 't', list->type);
-		return keys;
-	}
-	if (list->property_id && own && g_strv_contains(own, list->property_id)) {
+	if (is_own)
 		add_key(keys, 'p', list->property_id);
-		return keys;
-	}
-	add_key(keys, 'm', list->manager_id);
-	for (size_t i = 0; !list->property_id && own && own[i]; i++)
+	else if (list->manager_id)
+		add_key(keys, 'm', list->manager_id);
+	else if (list->type)
+		add_key(keys, 't', list->type);
+	for (size_t i = 0; list->manager_id && !list->property_id && own && own[i]; i++)
 		add_key(keys, 'p', own[i]);
-	return keys;
+
+	if (list->property_id && !is_own)
+		add_key(also, 'p', list->property_id);
+	if (list->type)
+		add_key(also, 't', list->type);
 }
 
 static bool find_events(bh_sqlite_reader *r, const bh_list *list, bh_newest *newest, GError **error)
 {
-	g_autoptr(GPtrArray) keys = keys_of(list);
-	bh_shelf_keep keep = list->type || list->property_id ? keep_fitting : NULL;
+	g_autoptr(GPtrArray) keys = g_ptr_array_new_with_free_func(g_free);
+	g_autoptr(GPtrArray) also = g_ptr_array_new_with_free_func(g_free);
 
 	if (list->limit == 0)
 		return true;
+	keys_of(list, keys, also);
 	if (keys->len == 0)
 		return all_events(r, list, newest, error);
-	return bh_shelf_find_events(&r->db, list, keys, keep, newest, error);
+	return bh_shelf_find_events(&r->db, keys, also, newest, error);
 }

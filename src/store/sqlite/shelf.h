@@ -54,15 +54,17 @@ void bh_shelving_end(bh_shelving *s, bool committed);
 
 /* --- Reading (shelf.c): inside one read transaction -------------------------------------------------------------- */
 
-/* Whether a row that has one of the keys is wanted. False: failed, and `error` is set. */
+/* Whether a delivery is wanted. False: failed, and `error` is set. */
 typedef bool (*bh_shelf_keep)(bh_db *db, bh_id id, const bh_list *list, bool *ret_keep, GError **error);
 
-/* Adds to `newest` the ids of rows with one of these keys ("w721", "p12") that `keep` (NULL: all) wants. */
+/* Adds to `newest` the deliveries that have one of these keys and that `keep` (NULL: all) wants. */
 bool bh_shelf_find_deliveries(bh_db *db, const bh_list *list, GPtrArray *keys, bh_shelf_keep keep, bh_newest *newest,
 			      GError **error);
-bool bh_shelf_find_events(bh_db *db, const bh_list *list, GPtrArray *keys, bh_shelf_keep keep, bh_newest *newest,
-			  GError **error);
+/* Adds to `newest` the events that have one of `keys` and each of `also` (at most BH_SHELF_ALSO_MAX). */
+#define BH_SHELF_ALSO_MAX 2
+bool bh_shelf_find_events(bh_db *db, GPtrArray *keys, GPtrArray *also, bh_newest *newest, GError **error);
 
-/* Replaces what `key` holds. */
+/* A key: "w721", "p12". Both replace what `key` holds. */
 void bh_shelf_key_of_webhook(GString *key, bh_id webhook);
 void bh_shelf_key_of(GString *key, char field, const char *value);
+uint32_t bh_shelf_hash(const char *key); /* on disk, so for ever the same: FNV-1a */

@@ -27,6 +27,15 @@ void bh_shelf_key_of(GString *key, char field, const char *value)
 	g_string_append(key, value);
 }
 
+uint32_t bh_shelf_hash(const char *key)
+{
+	uint32_t hash = 2166136261u;
+
+	for (const unsigned char *c = (const unsigned char *)key; *c; c++)
+		hash = (hash ^ *c) * 16777619u;
+	return hash;
+}
+
 static void forget_keys(bh_shelving *s)
 {
 	g_clear_pointer(&s->places, g_hash_table_unref);
@@ -203,15 +212,38 @@ static sorted sort(bh_shelving *s)
 	return t;
 }
 
+static int compare_hashes(const void *a, const void *b)
+{
+	uint32_t left = *(const uint32_t *)a, right = *(const uint32_t *)b;
+
+	return left < right ? -1 : left > right;
+}
+
+static GArray *hashes_of(bh_shelving *s, const sorted *t)
+{
+	GArray *hashes = g_array_sized_new(FALSE, FALSE, sizeof(uint32_t), s->keys->len);
+
+	for (guint place = 0; place < s->keys->len; place++) {
+		uint32_t hash = bh_shelf_hash(s->keys->pdata[place]);
+		if (t->start[place + 1] > t->start[place])
+			g_array_append_val(hashes, hash);
+	}
+	g_array_sort(hashes, compare_hashes);
+	for (guint i = 0; i < hashes->len; i++)
+		g_array_index(hashes, uint32_t, i) = GUINT32_TO_BE(g_array_index(hashes, uint32_t, i));
+	return hashes;
+}
+
 static const bh_sql INSERT_SHELF = {
 	-1,
 	"write a shelf",
-	"INSERT INTO shelf (holds, number, least_id, greatest_id) VALUES (?1, ?2, ?3, ?4)",
+	"INSERT INTO shelf (holds, number, least_id, greatest_id, keys) VALUES (?1, ?2, ?3, ?4, ?5)",
 };
 
-static bool insert_shelf(bh_shelving *s, bh_db *db, GError **error)
+static bool insert_shelf(bh_shelving *s, bh_db *db, const sorted *t, GError **error)
 {
 	bh_id least = s->shelved_up_to;
+	g_autoptr(GArray) hashes = hashes_of(s, t);
 	g_auto(bh_rows) rows = bh_rows_of(db, &INSERT_SHELF, error);
 
 	if (!rows.stmt)
@@ -222,6 +254,7 @@ static bool insert_shelf(bh_shelving *s, bh_db *db, GError **error)
 	bh_bind_int(&rows, 2, s->number + 1);
 	bh_bind_int(&rows, 3, least);
 	bh_bind_int(&rows, 4, MAX(s->greatest, s->shelved_up_to));
+	sqlite3_bind_blob64(rows.stmt, 5, hashes->data, hashes->len * sizeof(uint32_t), SQLITE_STATIC);
 	return bh_rows_run(&rows, error);
 }
 
@@ -259,7 +292,7 @@ static bool write_shelf(bh_shelving *s, bh_db *db, GError **error)
 	g_autofree guint *places = g_new(guint, s->keys->len);
 	g_auto(sorted) t = sort(s);
 
-	if (!insert_shelf(s, db, error))
+	if (!insert_shelf(s, db, &t, error))
 		return false;
 	for (guint i = 0; i < s->keys->len; i++)
 		places[i] = i;

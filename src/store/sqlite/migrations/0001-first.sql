@@ -144,6 +144,7 @@ CREATE TABLE shelf (
 	number INTEGER NOT NULL, -- 1, 2, 3 ... in the order in which they were filled
 	least_id INTEGER NOT NULL,
 	greatest_id INTEGER NOT NULL, -- of this shelf and all before it
+	keys BLOB NOT NULL, -- hashes of the keys on it, ascending, 4 bytes each: most shelves need no second look
 	PRIMARY KEY (holds, number)
 ) STRICT, WITHOUT ROWID;
 
