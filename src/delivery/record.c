@@ -5,14 +5,16 @@
 #include <string.h>
 
 /* Headers whose values tell nothing; every other one of a request is masked. */
-static const char *const harmless[] = {"accept",     "content-length", "content-type",      "host",
-				       "user-agent", "webhook-id",     "webhook-signature", "webhook-timestamp",
-				       "traceparent"};
+#define NAME(text) {text, sizeof(text) - 1}
+static const bh_span harmless[] = {NAME("accept"),     NAME("content-length"), NAME("content-type"),
+				   NAME("host"),       NAME("user-agent"),     NAME("webhook-id"),
+				   NAME("webhook-signature"), NAME("webhook-timestamp"), NAME("traceparent")};
+#undef NAME
 
 static bool is_harmless(const char *line, size_t name_size)
 {
 	for (size_t i = 0; i < G_N_ELEMENTS(harmless); i++)
-		if (strlen(harmless[i]) == name_size && g_ascii_strncasecmp(harmless[i], line, name_size) == 0)
+		if (harmless[i].size == name_size && g_ascii_strncasecmp(harmless[i].at, line, name_size) == 0)
 			return true;
 	return false;
 }
@@ -20,10 +22,12 @@ static bool is_harmless(const char *line, size_t name_size)
 static void append_masked(GString *out, const char *line)
 {
 	size_t name_size = strcspn(line, ":");
-	if (is_harmless(line, name_size))
+	if (is_harmless(line, name_size)) {
 		g_string_append(out, line);
-	else
-		g_string_append_printf(out, "%.*s: ***", (int)name_size, line);
+	} else {
+		g_string_append_len(out, line, (gssize)name_size);
+		g_string_append(out, ": ***");
+	}
 	g_string_append_c(out, '\n');
 }
 
@@ -42,8 +46,12 @@ static void append_request_line(GString *out, const bh_request *request)
 	const char *host;
 	size_t host_size;
 	const char *target = target_of(request->url, &host, &host_size);
-	g_string_append_printf(out, "%s %s%s\nHost: %.*s\n", request->verb, *target == '/' ? "" : "/", target,
-			       (int)host_size, host);
+	g_string_append(out, request->verb);
+	g_string_append(out, *target == '/' ? " " : " /");
+	g_string_append(out, target);
+	g_string_append(out, "\nHost: ");
+	g_string_append_len(out, host, (gssize)host_size);
+	g_string_append_c(out, '\n');
 }
 
 static void take_slot(bh_loop *loop, bh_paper *paper)
