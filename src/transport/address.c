@@ -74,7 +74,10 @@ bool bh_prefix_read(const char *text, bh_prefix *ret)
 	guint64 bits;
 	bh_prefix p;
 
-	if (!slash || !g_ascii_string_to_unsigned(slash + 1, 10, 0, 128, &bits, NULL))
+	/* GLib takes a vertical tab for nothing; and what begins with 0 may be meant as octal. */
+	if (!slash || !g_ascii_isdigit(slash[1]) || (slash[1] == '0' && slash[2] != '\0'))
+		return false;
+	if (!g_ascii_string_to_unsigned(slash + 1, 10, 0, 128, &bits, NULL))
 		return false;
 	g_autofree char *address = g_strndup(text, (gsize)(slash - text));
 	if (!bh_address_read(address, &p.address) || bits > 8 * size_of(&p.address))

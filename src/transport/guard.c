@@ -48,7 +48,7 @@ static bool split(const char *text, char **ret_host, unsigned *ret_port)
 
 	if (bh_address_read(text, &bare) || (colon && colon > text && text[strlen(text) - 1] == ']'))
 		colon = NULL; /* the colons belong to an IPv6 address */
-	if (colon && !g_ascii_string_to_unsigned(colon + 1, 10, 1, 65535, &port, NULL))
+	if (colon && (!g_ascii_isdigit(colon[1]) || !g_ascii_string_to_unsigned(colon + 1, 10, 1, 65535, &port, NULL)))
 		return false;
 
 	g_autofree char *host = colon ? g_strndup(text, (gsize)(colon - text)) : g_strdup(text);

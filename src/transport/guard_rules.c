@@ -110,6 +110,16 @@ const char *bh_rule_of(const bh_address *a)
 	return NULL;
 }
 
+size_t bh_rule_prefix_count(void)
+{
+	return G_N_ELEMENTS(ROWS);
+}
+
+const char *bh_rule_prefix(size_t number)
+{
+	return ROWS[number].prefix;
+}
+
 static const struct fixed_name {
 	const char *name;
 	bool below; /* every name below it as well */

@@ -3,6 +3,8 @@
 
 #include "transport/address.h"
 
+#include <stddef.h>
+
 /* Rules that no prefix stands for. */
 #define BH_RULE_URL "url"
 #define BH_RULE_SCHEME "scheme"
@@ -24,3 +26,7 @@ typedef struct bh_rule_text {
 	const char *rule, *sentence;
 } bh_rule_text;
 extern const bh_rule_text BH_RULE_TEXTS[];
+
+/* The prefixes of the table as text, for the same test. */
+size_t bh_rule_prefix_count(void);
+const char *bh_rule_prefix(size_t number);

@@ -41,7 +41,10 @@ typedef struct bh_request {
 	bh_usec total_timeout;
 } bh_request;
 
-/* What came back. Valid inside `done` and until the transfer is freed. */
+/*
+ * What came back. Lives until `done` returns; who wants to keep `head`, `body`, `location` or `control` steals them
+ * (g_steal_pointer), the rest is plain.
+ */
 typedef struct bh_answer {
 	int status;             /* 0: no answer */
 	bh_cause cause;         /* BH_CAUSE_NONE when a whole status line and head came (body cut or timed out included) */
@@ -61,6 +64,8 @@ typedef struct bh_answer {
 
 typedef struct bh_transport bh_transport;
 typedef struct bh_transfer bh_transfer;
+
+/* Called from bh_transport_turn, exactly once. May start and abort transfers; its own is gone when it returns. */
 typedef void (*bh_transfer_done)(bh_transfer *transfer, bh_answer *answer, void *user);
 
 typedef struct bh_transport_config {
@@ -73,7 +78,7 @@ typedef struct bh_transport_config {
 
 /* `epoll_fd`: curl's sockets are added to it with data.ptr = the transport's own marker (see bh_transport_ready). */
 bh_transport *bh_transport_new(const bh_transport_config *config, int epoll_fd, GError **error);
-void bh_transport_use_guard(bh_transport *t, bh_guard *guard); /* from the next connection on */
+void bh_transport_use_guard(bh_transport *t, bh_guard *guard); /* from the next request on, kept connections included */
 void bh_transport_free(bh_transport *t); /* transfers under way are dropped without `done` */
 
 /* Starts a request. Never fails and never calls back from inside: what is wrong is reported through `done`. */
@@ -82,7 +87,8 @@ bh_transfer *bh_transport_start(bh_transport *t, const bh_request *request, bh_n
 /* Gives a transfer up; `done` is not called, the transfer is freed. */
 void bh_transport_abort(bh_transport *t, bh_transfer *transfer);
 
-/* One epoll event with data.u64: bit 63 set marks the transport's sockets (low 32 bits the fd). The loop passes those here. */
+/* One epoll event with data.u64: bit 63 set marks the transport's sockets (low 32 bits the fd). The loop passes those here,
+ * and the turn that follows deals with them. */
 #define BH_TRANSPORT_EPOLL_MARK (UINT64_C(1) << 63)
 void bh_transport_ready(bh_transport *t, uint64_t data, uint32_t epoll_events);
 

@@ -194,6 +194,30 @@ static void each_rule_has_its_sentence(void)
 		g_assert_true(g_str_has_suffix(t->sentence, "."));
 }
 
+/* Every rule has its row, and every range of the tests stands in the page. */
+static void the_page_about_the_guard_knows_every_rule(void)
+{
+	const char *root = g_getenv("BH_SOURCE_ROOT");
+	g_autofree char *path = g_build_filename(root ? root : ".", "docs", "network-guard.md", NULL), *page = NULL;
+
+	g_assert_true(g_file_get_contents(path, &page, NULL, NULL));
+	for (const bh_rule_text *t = BH_RULE_TEXTS; t->rule; t++) {
+		g_autofree char *row = g_strdup_printf("\n| `%s` | ", t->rule);
+		if (!strstr(page, row))
+			g_error("%s has no row for the rule \"%s\"", path, t->rule);
+	}
+	for (size_t i = 0; i < bh_rule_prefix_count(); i++) {
+		const char *prefix = bh_rule_prefix(i);
+		g_autofree char *alone = g_strndup(prefix, strcspn(prefix, "/"));
+		bool whole_address = g_str_has_suffix(prefix, "/32") ? strchr(prefix, '.') != NULL
+								     : g_str_has_suffix(prefix, "/128");
+		bool outside = g_str_has_suffix(prefix, "/3") || strcmp(prefix, "4000::/2") == 0 ||
+			       strcmp(prefix, "8000::/1") == 0;
+		if (!outside && !strstr(page, whole_address ? alone : prefix))
+			g_error("%s does not name %s", path, prefix);
+	}
+}
+
 /* --- URLs ------------------------------------------------------------------------------------ */
 
 typedef struct spelling {
@@ -524,9 +548,33 @@ static void a_listener_on_every_address_is_own_on_every_local_address(void)
 }
 
 static const char *const BAD_ENTRIES[] = {
-	"",           "10.0.0.0/33", "10.0.0.1/8",   "::/129", "10.0.0/8", "10.0.0.0/",    "/8",     "host:0",
-	"host:65536", "host:x",      "http://host/", "a b",    "*.x",      "[::1",         "[::1]:", ":",
-	"127.1",      "user@host",   "h\xc3\xb6st",  "host:",  "1.2.3",    "10.0.0.0/8/8", "[host]", "10.0.0.0/+8",
+	"",
+	"10.0.0.0/33",
+	"10.0.0.1/8",
+	"::/129",
+	"10.0.0/8",
+	"10.0.0.0/",
+	"/8",
+	"host:0",
+	"host:65536",
+	"host:x",
+	"http://host/",
+	"a b",
+	"*.x",
+	"[::1",
+	"[::1]:",
+	":",
+	"127.1",
+	"user@host",
+	"h\xc3\xb6st",
+	"host:",
+	"1.2.3",
+	"10.0.0.0/8/8",
+	"[host]",
+	"10.0.0.0/+8",
+	"10.0.0.0/08",
+	"10.0.0.0/\v8",
+	"host:\v8",
 };
 
 static void an_entry_that_cannot_be_read_is_named(void)
@@ -563,6 +611,7 @@ int main(int argc, char **argv)
 	TEST(global_addresses_pass);
 	TEST(an_address_of_no_family_is_refused);
 	TEST(each_rule_has_its_sentence);
+	TEST(the_page_about_the_guard_knows_every_rule);
 	TEST(each_spelling_leads_to_one_host_or_nowhere);
 	TEST(a_long_url_is_refused_and_a_url_of_2048_bytes_is_not);
 	TEST(a_url_has_one_normal_form_that_reads_the_same_again);
