@@ -122,7 +122,7 @@ struct bh_transport {
 	char *user_agent; /* the whole header line */
 	char *ca_file;
 	bool guard_changed; /* kept connections were judged by another guard */
-	bh_usec stage_limit[BH_STAGES]; /* 0: none */
+	bh_usec stage_limit[BH_STAGES]; /* of RESOLVE, CONNECT (an address each) and SECURE */
 	GQueue stages[BH_STAGES];
 	GArray *events; /* struct epoll_event, since the last turn */
 	unsigned stuck; /* transfers that may be */
