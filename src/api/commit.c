@@ -53,10 +53,18 @@ void bh_call_commit(bh_call *call, bh_call_step next)
 	g_clear_error(&call->error);
 	call->directory_refused = false;
 
-	MHD_suspend_connection(call->connection);
+	/*
+	 * Counted before `closed` is looked at, which closing sets before it looks at the count: either closing waits for
+	 * this call, or this call sees that it is too late. MHD ends the process if it is stopped with a connection suspended.
+	 */
 	atomic_fetch_add(&call->api->suspended, 1);
-	if (!bh_journal_submit(call->api->rooms.journal, &call->entry, &call->error))
+	MHD_suspend_connection(call->connection);
+	if (atomic_load(&call->api->closed)) {
+		g_set_error(&call->error, BH_ERROR, BH_ERROR_BUSY, "Bellhop is stopping");
 		resume(call);
+	} else if (!bh_journal_submit(call->api->rooms.journal, &call->entry, &call->error)) {
+		resume(call);
+	}
 }
 
 void bh_call_write(bh_call *call, const bh_write *write, bh_call_step next)

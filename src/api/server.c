@@ -243,6 +243,8 @@ static void wait_until_idle(bh_api *api)
 
 	while (atomic_load(&api->calls) > 0 && !bh_mono_reached(bh_clock_mono(), patience))
 		g_usleep(IDLE_LOOK);
+	/* Half a request may have become a whole one since; from here on it is refused (see bh_call_commit). */
+	atomic_store(&api->closed, true);
 	/* In this order: one is counted up before the other is counted down. */
 	while (atomic_load(&api->suspended) > 0 || atomic_load(&api->answering) > 0)
 		g_usleep(IDLE_LOOK);

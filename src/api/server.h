@@ -41,6 +41,7 @@ struct bh_api {
 	/* How bh_api_close knows that it may stop: counted by any thread, twice a request, so without a lock. */
 	_Atomic size_t calls; /* begun and not yet completed */
 	_Atomic size_t suspended; /* the journal has their entry */
+	_Atomic bool closed; /* no entry is handed in any more */
 	_Atomic size_t answering; /* the journal's thread is inside MHD_resume_connection */
 	_Atomic bool stopping;
 	int listen_fd; /* ours again once MHD is quiescent; -1 before */

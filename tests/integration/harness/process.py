@@ -130,7 +130,9 @@ class Bellhop:
         """Waits for the process to end by itself and returns its exit code."""
         process, self.process = self.process, None
         try:
-            return process.wait(within)
+            code = process.wait(within)
+            assert code >= 0, f"bellhop was ended by signal {-code}:\n{self.log_file.read_text()[-6000:]}"
+            return code
         except subprocess.TimeoutExpired:
             process.kill()
             process.wait()
