@@ -28,9 +28,9 @@ typedef struct plan {
 	const char *key;
 	const char *property;
 	size_t connections, events, fanout, event_bytes;
-	double rate;      /* events a second; 0: closed loop */
-	bool survive;     /* the API may go away and come back */
-	double patience;  /* seconds to wait for the last arrivals */
+	double rate; /* events a second; 0: closed loop */
+	bool survive; /* the API may go away and come back */
+	double patience; /* seconds to wait for the last arrivals */
 } plan;
 
 typedef struct client {
@@ -64,7 +64,8 @@ static int usage(void)
 static bool connect_client(drive *d, client *c)
 {
 	c->fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
-	struct sockaddr_in at = {.sin_family = AF_INET, .sin_port = htons(d->plan->api_port), .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
+	struct sockaddr_in at = {
+		.sin_family = AF_INET, .sin_port = htons(d->plan->api_port), .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
 	if (connect(c->fd, (struct sockaddr *)&at, sizeof(at)) < 0) {
 		close(c->fd);
 		c->fd = -1;
@@ -89,8 +90,10 @@ static void drop_client(drive *d, client *c)
 /* An event of the planned size: what is missing goes into a note. */
 static size_t write_event(const plan *p, size_t seq, char *out, size_t room)
 {
-	int size = snprintf(out, room, "{\"type\":\"booking_added\",\"data\":{\"property_uid\":%s,\"contract_uid\":%zu,\"seq\":%zu,\"note\":\"",
-	                    p->property, seq + 1, seq);
+	int size = snprintf(
+		out, room,
+		"{\"type\":\"booking_added\",\"data\":{\"property_uid\":%s,\"contract_uid\":%zu,\"seq\":%zu,\"note\":\"",
+		p->property, seq + 1, seq);
 	while ((size_t)size + 3 < p->event_bytes && (size_t)size + 4 < room)
 		out[size++] = 'x';
 	size += snprintf(out + size, room - (size_t)size, "\"}}");
@@ -103,9 +106,9 @@ static void post(drive *d, client *c)
 	c->seq = d->next++;
 	size_t size = write_event(d->plan, c->seq, event, sizeof(event));
 	int length = snprintf(request, sizeof(request),
-	                      "POST /v1/events HTTP/1.1\r\nHost: 127.0.0.1\r\nAuthorization: Bearer %s\r\n"
-	                      "Content-Type: application/json\r\nContent-Length: %zu\r\n\r\n%.*s",
-	                      d->plan->key, size, (int)size, event);
+			      "POST /v1/events HTTP/1.1\r\nHost: 127.0.0.1\r\nAuthorization: Bearer %s\r\n"
+			      "Content-Type: application/json\r\nContent-Length: %zu\r\n\r\n%.*s",
+			      d->plan->key, size, (int)size, event);
 	c->busy = true;
 	d->sent_us[c->seq] = now_us();
 	if (write(c->fd, request, (size_t)length) != length)
@@ -242,8 +245,9 @@ static void report(const drive *d, int64_t start)
 	printf("{\"events\":%zu,\"acknowledged\":%zu,\"refused\":%zu,\"broken\":%zu,\"deliveries\":%lu,\"lost\":%zu,\"copies\":%zu,"
 	       "\"seconds\":%.3f,\"deliveries_per_second\":%.0f,\"last_arrival_us\":%ld,"
 	       "\"arrival_ms\":{\"p50\":%.3f,\"p99\":%.3f,\"max\":%.3f},\"acknowledged_ms\":{\"p50\":%.3f,\"p99\":%.3f}}\n",
-	       events, d->acked, d->refused, d->broken, (unsigned long)requests, missing(d), copies, seconds, (double)requests / seconds, (long)last,
-	       percentile(arrival, arrived, 0.5), percentile(arrival, arrived, 0.99), percentile(arrival, arrived, 1), percentile(ack, acked, 0.5),
+	       events, d->acked, d->refused, d->broken, (unsigned long)requests, missing(d), copies, seconds,
+	       (double)requests / seconds, (long)last, percentile(arrival, arrived, 0.5),
+	       percentile(arrival, arrived, 0.99), percentile(arrival, arrived, 1), percentile(ack, acked, 0.5),
 	       percentile(ack, acked, 0.99));
 	free(arrival);
 	free(ack);
@@ -277,25 +281,56 @@ static bool parse(int argc, char **argv, plan *p)
 {
 	enum { API = 1, SINK, KEY, PROPERTY, CONNECTIONS, EVENTS, FANOUT, BYTES, RATE, SURVIVE, PATIENCE };
 	const struct option options[] = {
-	        {"api-port", 1, NULL, API},   {"sink-port", 1, NULL, SINK},     {"key", 1, NULL, KEY},
-	        {"property", 1, NULL, PROPERTY}, {"connections", 1, NULL, CONNECTIONS}, {"events", 1, NULL, EVENTS},
-	        {"fanout", 1, NULL, FANOUT},  {"bytes", 1, NULL, BYTES},        {"rate", 1, NULL, RATE},
-	        {"survive", 0, NULL, SURVIVE}, {"patience", 1, NULL, PATIENCE},  {0},
+		{"api-port", 1, NULL, API},
+		{"sink-port", 1, NULL, SINK},
+		{"key", 1, NULL, KEY},
+		{"property", 1, NULL, PROPERTY},
+		{"connections", 1, NULL, CONNECTIONS},
+		{"events", 1, NULL, EVENTS},
+		{"fanout", 1, NULL, FANOUT},
+		{"bytes", 1, NULL, BYTES},
+		{"rate", 1, NULL, RATE},
+		{"survive", 0, NULL, SURVIVE},
+		{"patience", 1, NULL, PATIENCE},
+		{0},
 	};
 	for (int o; (o = getopt_long(argc, argv, "", options, NULL)) != -1;) {
 		switch (o) {
-		case API: p->api_port = (uint16_t)atoi(optarg); break;
-		case SINK: p->sink_port = (uint16_t)atoi(optarg); break;
-		case KEY: p->key = optarg; break;
-		case PROPERTY: p->property = optarg; break;
-		case CONNECTIONS: p->connections = strtoul(optarg, NULL, 10); break;
-		case EVENTS: p->events = strtoul(optarg, NULL, 10); break;
-		case FANOUT: p->fanout = strtoul(optarg, NULL, 10); break;
-		case BYTES: p->event_bytes = strtoul(optarg, NULL, 10); break;
-		case RATE: p->rate = atof(optarg); break;
-		case SURVIVE: p->survive = true; break;
-		case PATIENCE: p->patience = atof(optarg); break;
-		default: return false;
+		case API:
+			p->api_port = (uint16_t)atoi(optarg);
+			break;
+		case SINK:
+			p->sink_port = (uint16_t)atoi(optarg);
+			break;
+		case KEY:
+			p->key = optarg;
+			break;
+		case PROPERTY:
+			p->property = optarg;
+			break;
+		case CONNECTIONS:
+			p->connections = strtoul(optarg, NULL, 10);
+			break;
+		case EVENTS:
+			p->events = strtoul(optarg, NULL, 10);
+			break;
+		case FANOUT:
+			p->fanout = strtoul(optarg, NULL, 10);
+			break;
+		case BYTES:
+			p->event_bytes = strtoul(optarg, NULL, 10);
+			break;
+		case RATE:
+			p->rate = atof(optarg);
+			break;
+		case SURVIVE:
+			p->survive = true;
+			break;
+		case PATIENCE:
+			p->patience = atof(optarg);
+			break;
+		default:
+			return false;
 		}
 	}
 	return p->api_port && p->sink_port && p->key && p->connections > 0 && p->events > 0 && p->event_bytes < 8000;
@@ -315,7 +350,8 @@ int main(int argc, char **argv)
 		pause();
 		return 0;
 	}
-	plan p = {.property = "12", .connections = 64, .events = 100000, .fanout = 1, .event_bytes = 300, .patience = 60};
+	plan p = {
+		.property = "12", .connections = 64, .events = 100000, .fanout = 1, .event_bytes = 300, .patience = 60};
 	if (argc < 2 || strcmp(argv[1], "drive") != 0 || !parse(argc - 1, argv + 1, &p))
 		return usage();
 	return run_drive(&p);

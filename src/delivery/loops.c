@@ -426,7 +426,8 @@ void bh_loops_metrics(bh_loops *loops, GString *out)
 	gauge(out, "bellhop_window_deliveries", "Waiting deliveries in memory; the others are in the store only.",
 	      SUM(loops, waiting));
 	gauge(out, "bellhop_in_flight", "Requests under way.", SUM(loops, in_flight));
-	gauge(out, "bellhop_recording", "Outcomes on their way to the store, as of the last turn of the loop.", SUM(loops, recording));
+	gauge(out, "bellhop_recording", "Outcomes on their way to the store, as of the last turn of the loop.",
+	      SUM(loops, recording));
 	gauge(out, "bellhop_lanes", "Webhooks with a lane in memory.", SUM(loops, lanes));
 
 	head(out, "bellhop_oldest_due_seconds", "gauge",

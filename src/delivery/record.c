@@ -5,10 +5,14 @@
 #include <string.h>
 
 /* Headers whose values tell nothing; every other one of a request is masked. */
-#define NAME(text) {text, sizeof(text) - 1}
-static const bh_span harmless[] = {NAME("accept"),     NAME("content-length"), NAME("content-type"),
-				   NAME("host"),       NAME("user-agent"),     NAME("webhook-id"),
-				   NAME("webhook-signature"), NAME("webhook-timestamp"), NAME("traceparent")};
+#define NAME(text) \
+	{ \
+		text, sizeof(text) - 1 \
+	}
+static const bh_span harmless[] = {
+	NAME("accept"),     NAME("content-length"), NAME("content-type"),      NAME("host"),
+	NAME("user-agent"), NAME("webhook-id"),     NAME("webhook-signature"), NAME("webhook-timestamp"),
+	NAME("traceparent")};
 #undef NAME
 
 static bool is_harmless(const char *line, size_t name_size)
