@@ -20,6 +20,7 @@ typedef struct bh_setting_row {
 	int64_t low, high; /* numbers, sizes (bytes) and spans (bh_usec): both included */
 	const char *choices; /* choice: "all, first" */
 	bool (*check)(const char *text, GError **error); /* text: more than any text will do; NULL: it will */
+	bool from_start; /* what a reload finds changed counts from the next start */
 } bh_setting_row;
 
 struct bh_setting_type {

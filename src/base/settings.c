@@ -39,18 +39,19 @@ static bool check_not_empty(const char *text, GError **error)
 		.default_text = (default_), .help = (help_), __VA_ARGS__ \
 	}
 #define RANGE(low_, high_) .low = (low_), .high = (high_)
+#define FROM_START .from_start = true
 
 /* clang-format off: one line in one place a setting */
 static const bh_setting_row ROWS[] = {
 	ROW(data_dir, TEXT, "var", "Folder of the database, the keys and the state; made on first start.",
-	    .check = check_not_empty),
+	    .check = check_not_empty, FROM_START),
 	ROW(listen, TEXT, "127.0.0.1:8380", "Address and port of the HTTP API; port 0 lets the system choose one.",
-	    .check = check_listen),
+	    .check = check_listen, FROM_START),
 	ROW(methods_dir, TEXT, "",
 	    "Folder of the method scripts; empty: methods/ in the share folder beside the program, else ./methods."),
 	ROW(types_file, TEXT, "",
 	    "File of the site's own event types, a JSON array, read at start and at reload; empty: none."),
-	ROW(store, TEXT, "", "Where everything is kept; empty: sqlite:<data_dir>/bellhop.db."),
+	ROW(store, TEXT, "", "Where everything is kept; empty: sqlite:<data_dir>/bellhop.db.", FROM_START),
 
 	ROW(owners, CHOICE, "all", "Who of a property's managers is told of its events.", .choices = "all, first"),
 	ROW(unknown_event_types, CHOICE, "refuse", "What happens to an event whose type is not in the catalogue.",
@@ -59,7 +60,8 @@ static const bh_setting_row ROWS[] = {
 	    "Targets that the network guard lets through although they are not public: CIDR, host or host:port."),
 	ROW(https_only, SWITCH, "no", "Refuse webhooks whose URL is http."),
 	ROW(ca_file, TEXT, "",
-	    "File of the certificate authorities (PEM) that receivers are checked against; empty: the system's."),
+	    "File of the certificate authorities (PEM) that receivers are checked against; empty: the system's.",
+	    FROM_START),
 
 	ROW(retry_schedule, SPANS, "5s,5m,30m,2h,5h,10h,14h,20h,24h",
 	    "Delay before each further attempt; empty: one attempt only.", RANGE(0, 30 * BH_DAY)),
@@ -74,26 +76,27 @@ static const bh_setting_row ROWS[] = {
 	ROW(total_timeout, SPAN, "15s", "The longest an attempt may take, for a webhook that sets no time-out.",
 	    RANGE(100 * BH_MILLISECOND, 5 * BH_MINUTE)),
 	ROW(dns_timeout, SPAN, "5s", "The longest that looking up the receiver's name may take.",
-	    RANGE(10 * BH_MILLISECOND, 2 * BH_MINUTE)),
+	    RANGE(10 * BH_MILLISECOND, 2 * BH_MINUTE), FROM_START),
 	ROW(connect_timeout, SPAN, "5s", "The longest that connecting may take.",
-	    RANGE(10 * BH_MILLISECOND, 2 * BH_MINUTE)),
+	    RANGE(10 * BH_MILLISECOND, 2 * BH_MINUTE), FROM_START),
 	ROW(tls_timeout, SPAN, "5s", "The longest that the TLS handshake may take.",
-	    RANGE(10 * BH_MILLISECOND, 2 * BH_MINUTE)),
-	ROW(in_flight_max, NUMBER, "256", "Attempts that run at the same time.", RANGE(1, 100000)),
+	    RANGE(10 * BH_MILLISECOND, 2 * BH_MINUTE), FROM_START),
+	ROW(in_flight_max, NUMBER, "256", "Attempts that run at the same time.", RANGE(1, 100000), FROM_START),
 	ROW(in_flight_per_webhook, NUMBER, "10", "Attempts of one webhook that run at the same time, at most.",
-	    RANGE(1, 1000)),
+	    RANGE(1, 1000), FROM_START),
 	ROW(window, NUMBER, "1024", "Waiting deliveries of one webhook kept in memory; the rest stays in the store.",
-	    RANGE(1, 1000000)),
+	    RANGE(1, 1000000), FROM_START),
 	ROW(window_bytes, SIZE, "32MiB", "Payloads of waiting deliveries kept in memory, all webhooks together.",
-	    RANGE(512 * KIB, 64 * GIB)),
+	    RANGE(512 * KIB, 64 * GIB), FROM_START),
 
-	ROW(api_threads, NUMBER, "1", "Threads of the HTTP API.", RANGE(1, 64)),
-	ROW(delivery_loops, NUMBER, "1", "Threads that deliver.", RANGE(1, 64)),
-	ROW(connections_max, NUMBER, "1000", "Open connections of the HTTP API.", RANGE(1, 100000)),
+	ROW(api_threads, NUMBER, "1", "Threads of the HTTP API.", RANGE(1, 64), FROM_START),
+	ROW(delivery_loops, NUMBER, "1", "Threads that deliver.", RANGE(1, 64), FROM_START),
+	ROW(connections_max, NUMBER, "1000", "Open connections of the HTTP API.", RANGE(1, 100000), FROM_START),
 	ROW(intake_memory, SIZE, "64MiB", "Memory for bodies that are being received, all connections together.",
 	    RANGE(8 * MIB, 64 * GIB)),
 	ROW(journal_queue, NUMBER, "100000",
-	    "Entries that may wait for the store; beyond it callers are told to come back.", RANGE(1, 10000000)),
+	    "Entries that may wait for the store; beyond it callers are told to come back.", RANGE(1, 10000000),
+	    FROM_START),
 
 	ROW(log_level, CHOICE, "info", "The least that is worth a line.", .choices = "error, warning, info, debug"),
 	ROW(log_format, CHOICE, "plain", "Lines for people, or one JSON object a line.", .choices = "plain, json"),
@@ -115,6 +118,8 @@ static const char *const SOURCES[] = {
 typedef struct loaded {
 	bh_settings values; /* first, so that a pointer to it is one to the whole */
 	source from[ROW_COUNT];
+	unsigned line[ROW_COUNT]; /* of the file; 0: not given there */
+	char *file; /* NULL: none */
 } loaded;
 
 static void *field_of(const bh_settings *s, const bh_setting_row *row)
@@ -224,7 +229,7 @@ static void cut_comment(char *line)
 	}
 }
 
-static bool set_from_line(loaded *l, char *line, unsigned number, unsigned given_at[ROW_COUNT], GError **error)
+static bool set_from_line(loaded *l, char *line, unsigned number, GError **error)
 {
 	char *name, *value;
 	size_t row;
@@ -235,12 +240,12 @@ static bool set_from_line(loaded *l, char *line, unsigned number, unsigned given
 		return true;
 	if (!split_pair(line, &name, &value, error) || !find_row(name, &row, error))
 		return false;
-	if (given_at[row]) {
+	if (l->line[row]) {
 		g_set_error(error, BH_ERROR, BH_ERROR_INVALID, "\"%s\" was given in line %u already", name,
-			    given_at[row]);
+			    l->line[row]);
 		return false;
 	}
-	given_at[row] = number;
+	l->line[row] = number;
 	return set(l, row, value, FROM_FILE, error);
 }
 
@@ -270,14 +275,14 @@ static char *read_file(const char *path, GError **error)
 
 static bool set_from_file(loaded *l, const char *path, GError **error)
 {
-	unsigned given_at[ROW_COUNT] = {0};
 	g_autofree char *text = read_file(path, error);
 
 	if (!text)
 		return false;
+	l->file = g_strdup(path);
 	g_auto(GStrv) lines = g_strsplit(g_str_has_prefix(text, "\xef\xbb\xbf") ? text + 3 : text, "\n", -1);
 	for (unsigned i = 0; lines[i]; i++) {
-		if (!set_from_line(l, lines[i], i + 1, given_at, error)) {
+		if (!set_from_line(l, lines[i], i + 1, error)) {
 			g_prefix_error(error, "%s line %u: ", path, i + 1);
 			return false;
 		}
@@ -285,12 +290,17 @@ static bool set_from_file(loaded *l, const char *path, GError **error)
 	return true;
 }
 
+static char *variable_of(size_t row)
+{
+	g_autofree char *upper = g_ascii_strup(ROWS[row].name, -1);
+	return g_strconcat("BELLHOP_", upper, NULL);
+}
+
 /* Other BELLHOP_ variables exist (the sealing key, the command line's address), so unknown ones are no error here. */
 static bool set_from_environment(loaded *l, GError **error)
 {
 	for (size_t i = 0; i < ROW_COUNT; i++) {
-		g_autofree char *upper = g_ascii_strup(ROWS[i].name, -1);
-		g_autofree char *name = g_strconcat("BELLHOP_", upper, NULL);
+		g_autofree char *name = variable_of(i);
 		const char *value = g_getenv(name);
 		if (value && !set(l, i, value, FROM_ENVIRONMENT, error)) {
 			g_prefix_error(error, "environment variable %s: ", name);
@@ -347,6 +357,7 @@ void bh_settings_free(bh_settings *s)
 	for (size_t i = 0; i < ROW_COUNT; i++)
 		if (ROWS[i].type->clear)
 			ROWS[i].type->clear(field_of(s, &ROWS[i]));
+	g_free(((loaded *)s)->file);
 	g_free(s);
 }
 
@@ -373,8 +384,42 @@ GArray *bh_settings_show(const bh_settings *s)
 			.default_text = ROWS[i].default_text,
 			.value = ROWS[i].type->text(field_of(s, &ROWS[i])),
 			.source = SOURCES[l->from[i]],
+			.from_start = ROWS[i].from_start,
 		};
 		g_array_append_val(all, shown);
 	}
 	return all;
+}
+
+char *bh_settings_where(const bh_settings *s, const char *name)
+{
+	const loaded *l = (const loaded *)s;
+	size_t row;
+
+	if (!find_row(name, &row, NULL))
+		return g_strdup("nowhere");
+	if (l->from[row] == FROM_FILE)
+		return g_strdup_printf("%s line %u", l->file, l->line[row]);
+	if (l->from[row] == FROM_ENVIRONMENT) {
+		g_autofree char *variable = variable_of(row);
+		return g_strdup_printf("environment variable %s", variable);
+	}
+	return g_strdup(SOURCES[l->from[row]]);
+}
+
+static bool differs(const bh_setting_row *row, const bh_settings *a, const bh_settings *b)
+{
+	g_autofree char *one = row->type->text(field_of(a, row));
+	g_autofree char *other = row->type->text(field_of(b, row));
+	return strcmp(one, other) != 0;
+}
+
+char *bh_settings_waiting_for_restart(const bh_settings *started_with, const bh_settings *next)
+{
+	g_autoptr(GString) names = g_string_new(NULL);
+
+	for (size_t i = 0; i < ROW_COUNT; i++)
+		if (ROWS[i].from_start && differs(&ROWS[i], started_with, next))
+			g_string_append_printf(names, "%s%s", names->len ? ", " : "", ROWS[i].name);
+	return names->len ? g_string_free(g_steal_pointer(&names), FALSE) : NULL;
 }

@@ -63,5 +63,11 @@ typedef struct bh_setting_shown {
 	const char *name, *type, *range, *help, *default_text;
 	char *value;
 	const char *source; /* "default", "file", "environment", "command line" */
+	bool from_start; /* a change counts from the next start, not from a reload */
 } bh_setting_shown;
 GArray *bh_settings_show(const bh_settings *s); /* of bh_setting_shown; clear func set */
+
+/* Where a setting was given, for messages: "bellhop.conf line 7", "environment variable BELLHOP_ALLOW", ... */
+char *bh_settings_where(const bh_settings *s, const char *name);
+/* Names of the settings that differ and count from a start only: "listen, window". NULL: there are none. */
+char *bh_settings_waiting_for_restart(const bh_settings *started_with, const bh_settings *next);

@@ -77,7 +77,7 @@ static bh_exit run_and_say(const bh_command *command, char **words)
 
 	say_error(error);
 	if (!g_error_matches(error, BH_USAGE_ERROR, 0))
-		return BH_EXIT_FAILED;
+		return result == BH_EXIT_DONE ? BH_EXIT_FAILED : result;
 	fprintf(stderr, "  `bellhop %s --help` shows how it is used.\n", command->words);
 	return BH_EXIT_USAGE;
 }

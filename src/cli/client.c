@@ -40,26 +40,39 @@ static const char *named(const bh_args *args, const char *option, const char *va
 	return given && *given ? given : NULL;
 }
 
-static char *read_line(const char *folder, const char *name)
+static char *read_line(const char *folder, const char *name, GError **error)
 {
 	g_autofree char *path = g_build_filename(folder, name, NULL);
 	char *text = NULL;
-	if (!g_file_get_contents(path, &text, NULL, NULL))
+	if (!g_file_get_contents(path, &text, NULL, error))
 		return NULL;
 	return g_strstrip(text);
+}
+
+/* Nothing runs there; or something does, and this user may not look. */
+static void say_no_address(const char *folder, const GError *why, GError **error)
+{
+	if (g_error_matches(why, G_FILE_ERROR, G_FILE_ERROR_ACCES))
+		g_set_error(
+			error, BH_ERROR, BH_ERROR_DENIED,
+			"cannot find a running Bellhop: you may not read in its data folder %s\n"
+			"Run this as the user it belongs to, or give both its address and a key: --server URL --key KEY.",
+			folder);
+	else
+		g_set_error(
+			error, BH_ERROR, BH_ERROR_NOT_FOUND,
+			"cannot find a running Bellhop: there is no file %s/address, which `bellhop serve` writes while it runs\n"
+			"Start it with `bellhop serve --data %s`, or name it with --server, BELLHOP_URL or --data-dir.",
+			folder, folder);
 }
 
 static char *find_url(const bh_args *args, const char *folder, GError **error)
 {
 	const char *given = named(args, "server", "BELLHOP_URL");
-	char *url = given ? g_strdup(given) : read_line(folder, "address");
+	g_autoptr(GError) why = NULL;
+	char *url = given ? g_strdup(given) : read_line(folder, "address", &why);
 	if (!url) {
-		g_set_error(
-			error, BH_ERROR, BH_ERROR_NOT_FOUND,
-			"cannot find a running Bellhop: there is no file %s/address, which `bellhop serve` writes "
-			"while it runs\n"
-			"Start it with `bellhop serve --data %s`, or name it with --server, BELLHOP_URL or --data-dir.",
-			folder, folder);
+		say_no_address(folder, why, error);
 		return NULL;
 	}
 	while (g_str_has_suffix(url, "/"))
@@ -88,14 +101,14 @@ static char *find_key(const bh_args *args, const char *folder, bool folder_named
 	if (given)
 		return bh_input_text(given, "--key", error);
 
-	char *key = folder_named || is_local(url) ? read_line(folder, "site.key") : NULL;
+	bool may_use = folder_named || is_local(url);
+	char *key = may_use ? read_line(folder, "site.key", NULL) : NULL;
 	if (!key)
 		g_set_error(
 			error, BH_ERROR, BH_ERROR_NOT_FOUND,
-			"cannot find a key for %s: neither --key nor BELLHOP_KEY is given, and %s/site.key is not to "
-			"be read\n"
+			"cannot find a key for %s: neither --key nor BELLHOP_KEY is given, and %s/site.key %s\n"
 			"Name the folder of that Bellhop with --data-dir, or give a key (`bellhop key add` makes one).",
-			url, folder);
+			url, folder, may_use ? "cannot be read" : "is not for another machine");
 	return key;
 }
 

@@ -107,7 +107,7 @@ static const bh_option WEBHOOK_LIST[] = {
 #define FORM \
 	{"url", "URL", "Where the events go (short for --set url=URL)", .stands_for = "webhook-url"}, \
 	{"name", "TEXT", "What people call it"}, \
-	{"method", "METHOD", "How to authenticate and send: none, basic, oauth, mailchimp, or see `bellhop method list`"}, \
+	{"method", "METHOD", "How to authenticate and send: none, basic, or one of your own; see `bellhop method list`"}, \
 	{"set", "KEY=VALUE", "A setting of the method; VALUE may be @FILE, or - for standard input, which keeps passwords " \
 	                     "out of the shell's history", .many = true}, \
 	{"events", "LIST", "What it gets: types, groups, prefixes such as booking_*, * for all; commas between", .many = true}, \
@@ -147,7 +147,7 @@ static const bh_option WEBHOOK_ROTATE[] = {
 
 static const bh_option MANAGER_FORM[] = {
 	{"name", "TEXT", "What people call him or her"},
-	{"email", "ADDRESS", "For notices about failing webhooks"},
+	{"email", "ADDRESS", "Kept for notices about failing webhooks, which are not sent yet"},
 	{"role", "ROLE", "manager (owns webhooks), receptionist (owns none) or super (sees everybody's, owns none)"},
 	{NULL},
 };
@@ -317,7 +317,8 @@ const bh_command BH_COMMANDS[] = {
 	 "bellhop listen --port 9000 --secret \"$(bellhop webhook secret whk_04f2k8m1q7zr0)\"",
 	 bh_run_webhook_secret},
 	{"webhook rotate", "ID [--overlap SPAN]", 1, 1, DATA, WEBHOOK_ROTATE,
-	 "Gives a webhook a new signing secret; the old one signs along for a while", NULL,
+	 "Gives a webhook a new signing secret; the old one signs along for a while",
+	 "Two secrets sign at most: one that still signed along from a change before stops at once.",
 	 "bellhop webhook rotate whk_04f2k8m1q7zr0 --overlap 48h",
 	 bh_run_webhook_rotate},
 
@@ -381,12 +382,13 @@ const bh_command BH_COMMANDS[] = {
 	 bh_run_delivery_list},
 	{"delivery show", "ID [--full]", 1, 1, DATA, DELIVERY_SHOW,
 	 "Shows a delivery with its attempts",
-	 "With --json: {\"delivery\":...,\"attempts\":...}, each as the API answers it.",
+	 "Attempts that are not spent do not count against the schedule: those the receiver paced with Retry-After, and "
+	 "those before a retry by hand. With --json: {\"delivery\":...,\"attempts\":...}, each as the API answers it.",
 	 "bellhop delivery show dlv_04f2k8m1q7zr0 --full",
 	 bh_run_delivery_show},
 	{"delivery retry", "ID [--wait]", 1, 1, WAIT, NULL,
 	 "Tries a delivery again now",
-	 "An exhausted one gets all its attempts anew; one that waits becomes due now.",
+	 "It gets all its attempts anew, whether it was exhausted or is waiting.",
 	 "bellhop delivery retry dlv_04f2k8m1q7zr0 --wait",
 	 bh_run_delivery_retry},
 	{"delivery cancel", "ID", 1, 1, DATA, NULL,
@@ -433,7 +435,7 @@ const bh_command BH_COMMANDS[] = {
 	 bh_run_method_list},
 	{"method show", "METHOD", 1, 1, DATA, NULL,
 	 "Shows a method with the settings that it takes", NULL,
-	 "bellhop method show oauth",
+	 "bellhop method show basic",
 	 bh_run_method_show},
 
 	{"verify", "--secret SECRET [--headers FILE | --id ... --timestamp ... --signature ...] [FILE | -]", 0, 1,
@@ -454,7 +456,7 @@ const bh_command BH_COMMANDS[] = {
 	{"config", "[--config FILE] [--set NAME=VALUE]...", 0, 0, BH_PRINTS_DATA, CONFIG,
 	 "Shows every setting: value, where that comes from, what it does, range",
 	 "Read as serve reads them: command line before environment (BELLHOP_<NAME>) before file before default. "
-	 "What a running Bellhop was started with is not known here.",
+	 "What a running Bellhop was started with is not known here. What is printed is itself a settings file: `bellhop config > bellhop.conf`.",
 	 "bellhop config --config /etc/bellhop.conf",
 	 bh_run_config},
 

@@ -26,7 +26,7 @@ static const bh_view_row DELIVERY[] = {
 	{"manager", "manager_id"},
 	{"test", "test", BH_VIEW_YES_NO},
 	{"attempts", "attempts"},
-	{"counted", "spent"},
+	{"spent", "spent"},
 	{"made", "created_at", BH_VIEW_TIME},
 	{"next attempt", "due_at", BH_VIEW_TIME},
 	{"ended", "ended_at", BH_VIEW_TIME},

@@ -86,6 +86,13 @@ static void append_summary(const bh_call *call, const bh_json *json, GString *ou
 	g_string_append_printf(out, ", accepted %s\n", ago);
 }
 
+static char *spelt_times(const char *count)
+{
+	if (strcmp(count, "0") == 0)
+		return g_strdup("Not tried yet");
+	return strcmp(count, "1") == 0 ? g_strdup("Tried once") : g_strdup_printf("Tried %s times", count);
+}
+
 /* What holds a delivery up or ended it, which the verdict of that moment cannot know. New text, or NULL. */
 static char *delivery_story(bh_call *call, const char *delivery, GError **error)
 {
@@ -101,8 +108,8 @@ static char *delivery_story(bh_call *call, const char *delivery, GError **error)
 	GString *story = g_string_new(reason ? reason : "");
 	if (bh_member_time(reply->json, 0, "due_at", &due)) {
 		g_autofree char *next = bh_text_ago(due, call->view.now);
-		g_string_append_printf(story, "%sTried %s times; next attempt %s.", story->len ? " " : "",
-				       tried ? tried : "0", next);
+		g_autofree char *times = spelt_times(tried ? tried : "0");
+		g_string_append_printf(story, "%s%s; next attempt %s.", story->len ? " " : "", times, next);
 	}
 	return g_string_free(story, FALSE);
 }
@@ -122,7 +129,8 @@ static bool add_verdict(bh_call *call, bh_table *table, const bh_json *json, uin
 	if (delivery && !arrived && !(story = delivery_story(call, delivery, error)))
 		return false;
 	const char *reason = story && *story ? story : sentence ? sentence : "";
-	g_autofree char *why = delivery ? g_strdup_printf("%s %s", delivery, reason) : g_strdup(reason);
+	g_autofree char *why =
+		delivery ? g_strdup_printf(*reason ? "%s: %s" : "%s", delivery, reason) : g_strdup(reason);
 	bh_table_add(table, BH_PLAIN, webhook ? webhook : "(none)");
 	bh_table_add(table, BH_PLAIN, name);
 	bh_table_add(table, BH_PLAIN, manager);

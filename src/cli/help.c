@@ -9,7 +9,7 @@
 static const char INTRODUCTION[] = "Bellhop takes events in and delivers them to webhooks.";
 
 static const char EXIT_CODES[] =
-	"Exit codes: 0 done, 1 refused or failed, 2 the command line is wrong (nothing was asked or changed).";
+	"Exit codes: 0 done, 1 refused or failed, 2 the command line or a setting is wrong (nothing was asked or changed).";
 
 /* --- Pieces -------------------------------------------------------------------------------- */
 
@@ -77,6 +77,7 @@ static char *verbs_of(const char *noun)
 static bh_screen narrowed(bh_screen screen)
 {
 	screen.width = MIN(screen.width, HELP_WIDTH_MAX);
+	screen.whole = false; /* prose is wrapped everywhere */
 	return screen;
 }
 

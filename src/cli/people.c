@@ -14,7 +14,7 @@ static const bh_view_row MANAGERS[] = {
 
 static const bh_view_row MANAGER[] = {
 	{"name", "name"},
-	{"email", "email", .absent = "unknown"},
+	{"email", "email"},
 	{"role", "role"},
 	{"made", "created_at", BH_VIEW_TIME},
 	{"changed", "updated_at", BH_VIEW_TIME},

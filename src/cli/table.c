@@ -34,7 +34,7 @@ bh_screen bh_screen_of(int fd)
 	bool on_terminal = isatty(fd);
 	struct winsize size;
 
-	bh_screen screen = {.width = 120};
+	bh_screen screen = {.width = 120, .whole = !on_terminal};
 	screen.colours = on_terminal && !(no_colour && *no_colour) && g_strcmp0(terminal, "dumb") != 0;
 	if (on_terminal && ioctl(fd, TIOCGWINSZ, &size) == 0 && size.ws_col > 0)
 		screen.width = MAX(60, size.ws_col);
@@ -200,7 +200,8 @@ void bh_table_print(const bh_table *table, bh_screen screen, int indent, GString
 	g_assert(table->cells->len % table->count == 0);
 	g_autofree int *widths = g_new0(int, table->count);
 	measure(table, widths);
-	fit(table, widths, screen.width - indent);
+	if (!screen.whole)
+		fit(table, widths, screen.width - indent);
 
 	if (table->columns[0].title) {
 		g_autofree cell *titles = g_new0(cell, table->count);

@@ -16,9 +16,10 @@ typedef enum bh_paint { BH_PLAIN, BH_BOLD, BH_FAINT, BH_GOOD, BH_WARN, BH_BAD } 
 typedef struct bh_screen {
 	int width; /* columns */
 	bool colours;
+	bool whole; /* no terminal: tables cut and wrap nothing, a line a row, for grep and awk */
 } bh_screen;
 
-/* What standard output can show: as wide as the terminal, else 120; colours on a terminal unless NO_COLOR is set. */
+/* What a file can show: as wide as the terminal, else 120 and whole; colours on a terminal unless NO_COLOR is set. */
 bh_screen bh_screen_of(int fd);
 
 /* Appends `text` in a colour, or plainly if the screen shows none. */

@@ -20,6 +20,7 @@
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -50,57 +51,75 @@ static const bh_settings *settings_of(const house *h)
 
 /* --- Options ----------------------------------------------------------------------------------------- */
 
+/* --data and --listen are settings too, and stand in their turn among those of --set: the last one given counts. */
+static gboolean take_setting(const char *option, const char *value, void *overrides, GError **error)
+{
+	if (strcmp(option, "--data") == 0 || strcmp(option, "-d") == 0)
+		g_ptr_array_add(overrides, g_strconcat("data_dir=", value, NULL));
+	else if (strcmp(option, "--listen") == 0 || strcmp(option, "-l") == 0)
+		g_ptr_array_add(overrides, g_strconcat("listen=", value, NULL));
+	else
+		g_ptr_array_add(overrides, g_strdup(value));
+	return TRUE;
+}
+
 static bool parse_options(int argc, char **argv, options *ret, GError **error)
 {
-	g_autofree char *config = NULL, *listen = NULL, *data = NULL;
-	g_auto(GStrv) set = NULL;
+	g_autofree char *config = NULL;
+	g_autoptr(GPtrArray) overrides = g_ptr_array_new_with_free_func(g_free);
 	const GOptionEntry entries[] = {
-		{"config", 'c', 0, G_OPTION_ARG_FILENAME, &config, "Read settings from FILE", "FILE"},
-		{"data", 'd', 0, G_OPTION_ARG_FILENAME, &data, "Keep database and keys in DIR (setting data_dir)",
-		 "DIR"},
-		{"listen", 'l', 0, G_OPTION_ARG_STRING, &listen, "Take requests at HOST:PORT (setting listen)",
-		 "HOST:PORT"},
-		{"set", 's', 0, G_OPTION_ARG_STRING_ARRAY, &set, "Set any setting; see `bellhop config`", "NAME=VALUE"},
+		{"config", 'c', 0, G_OPTION_ARG_FILENAME, &config, NULL, "FILE"},
+		{"data", 'd', G_OPTION_FLAG_FILENAME, G_OPTION_ARG_CALLBACK, take_setting, NULL, "DIR"},
+		{"listen", 'l', 0, G_OPTION_ARG_CALLBACK, take_setting, NULL, "HOST:PORT"},
+		{"set", 's', 0, G_OPTION_ARG_CALLBACK, take_setting, NULL, "NAME=VALUE"},
 		{0},
 	};
 	g_autoptr(GOptionContext) context = g_option_context_new(NULL);
-	g_option_context_set_summary(
-		context,
-		"Runs the engine until it is told to stop (SIGTERM). SIGHUP reads settings, methods and types again.");
-	g_option_context_set_description(context, "Example:\n  bellhop serve --data var --listen 127.0.0.1:8380");
-	g_option_context_add_main_entries(context, entries, NULL);
+	GOptionGroup *group = g_option_group_new("serve", NULL, NULL, overrides, NULL);
+	g_option_group_add_entries(group, entries);
+	g_option_context_set_main_group(context, group);
+	g_option_context_set_help_enabled(context, FALSE); /* the table of commands has it */
 	if (!g_option_context_parse(context, &argc, &argv, error))
 		return false;
 	if (argc > 1) {
 		g_set_error(error, BH_ERROR, BH_ERROR_INVALID, "\"%s\" is not an option of serve", argv[1]);
 		return false;
 	}
-
-	GPtrArray *overrides = g_ptr_array_new();
-	for (char **s = set; s && *s; s++)
-		g_ptr_array_add(overrides, g_strdup(*s));
-	if (data)
-		g_ptr_array_add(overrides, g_strconcat("data_dir=", data, NULL));
-	if (listen)
-		g_ptr_array_add(overrides, g_strconcat("listen=", listen, NULL));
 	g_ptr_array_add(overrides, NULL);
-	ret->overrides = (char **)g_ptr_array_free(overrides, FALSE);
+	ret->overrides = (char **)g_ptr_array_free(g_steal_pointer(&overrides), FALSE);
 	ret->config = g_steal_pointer(&config);
 	return true;
 }
 
 /* --- Opening ------------------------------------------------------------------------------------------- */
 
+static bh_guard *make_guard(const bh_settings *s, const char *own_address, GError **error)
+{
+	char *own[] = {(char *)own_address, NULL};
+	bh_guard *guard = bh_guard_new(s->allow, own, s->https_only, error);
+	if (!guard) {
+		g_autofree char *where = bh_settings_where(s, "allow");
+		g_prefix_error(error, "%s: ", where);
+	}
+	return guard;
+}
+
+static void use_log(const bh_settings *s)
+{
+	bh_log_level level = BH_INFO;
+	bh_log_level_parse(s->log_level, &level);
+	bh_log_setup(level, g_str_equal(s->log_format, "json"), STDERR_FILENO);
+}
+
+/* The guard too: what is wrong in the settings is told before anything is made. */
 static bool load_settings(house *h, GError **error)
 {
-	bh_settings *settings = bh_settings_load(h->options.config, h->options.overrides, error);
-	if (!settings)
+	g_autoptr(bh_settings) settings = bh_settings_load(h->options.config, h->options.overrides, error);
+	h->guard = settings ? make_guard(settings, NULL, error) : NULL;
+	if (!h->guard)
 		return false;
-	g_ptr_array_add(h->settings, settings);
-
-	bh_log_level level = BH_INFO;
-	bh_log_level_parse(settings->log_level, &level);
-	bh_log_setup(level, g_str_equal(settings->log_format, "json"), STDERR_FILENO);
+	use_log(settings);
+	g_ptr_array_add(h->settings, g_steal_pointer(&settings));
 	return true;
 }
 
@@ -127,12 +146,6 @@ static bool open_store(house *h, GError **error)
 		return false;
 	h->directory = bh_directory_new(snapshot);
 	return true;
-}
-
-static bh_guard *make_guard(const bh_settings *s, const char *own_address, GError **error)
-{
-	char *own[] = {(char *)own_address, NULL};
-	return bh_guard_new(s->allow, own, s->https_only, error);
 }
 
 static char *methods_folder(const bh_settings *s)
@@ -216,9 +229,7 @@ static bool open_api(house *h, GError **error)
 
 static bool open_house(house *h, GError **error)
 {
-	/* The guard first: what is wrong in the settings is told before anything is made. */
-	h->guard = make_guard(settings_of(h), NULL, error);
-	if (!h->guard || !open_store(h, error) || !open_engine(h, error))
+	if (!open_store(h, error) || !open_engine(h, error))
 		return false;
 	if (!bh_first_key(settings_of(h)->data_dir, h->directory, h->journal, error) ||
 	    !bh_types_from_file(settings_of(h)->types_file, h->directory, h->journal, error))
@@ -276,12 +287,18 @@ static bool reload(house *h, GError **error)
 	h->methods = g_steal_pointer(&methods);
 	g_ptr_array_add(h->settings, g_steal_pointer(&next));
 
-	bh_log_level level = BH_INFO;
-	bh_log_level_parse(settings_of(h)->log_level, &level);
-	bh_log_setup(level, g_str_equal(settings_of(h)->log_format, "json"), STDERR_FILENO);
+	use_log(settings_of(h));
 	bh_api_use(h->api, settings_of(h), h->guard, h->methods);
 	bh_loops_use(h->loops, settings_of(h), h->guard, h->methods);
 	return true;
+}
+
+static void tell_reload(const house *h)
+{
+	bh_log(BH_INFO, "serve", "settings, methods and types read again", BH_INT("reloads", h->settings->len - 1));
+	g_autofree char *waiting = bh_settings_waiting_for_restart(h->settings->pdata[0], settings_of(h));
+	if (waiting)
+		bh_log(BH_WARNING, "serve", "changed, but in force only after a restart", BH_STR("settings", waiting));
 }
 
 static void wait_for_the_end(house *h, const sigset_t *signals)
@@ -296,8 +313,7 @@ static void wait_for_the_end(house *h, const sigset_t *signals)
 		}
 		g_autoptr(GError) error = NULL;
 		if (reload(h, &error))
-			bh_log(BH_INFO, "serve", "settings, methods and types read again",
-			       BH_INT("reloads", h->settings->len - 1));
+			tell_reload(h);
 		else
 			bh_log(BH_ERR, "serve", "not reloaded; everything stays as it was",
 			       BH_STR("why", error->message));

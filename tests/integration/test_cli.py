@@ -70,6 +70,15 @@ def test_without_a_server_the_way_to_start_one_is_named(tmp_path):
     assert gone.returncode == 1 and "Is bellhop serve running?" in gone.stderr and "cannot list the webhooks" in gone.stderr
 
 
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root can become somebody else")
+def test_a_folder_of_somebody_else_is_called_so(bellhop, tmp_path):
+    stranger = {"user": 65534, "group": 65534, "extra_groups": []}
+    for folder in [bellhop.data.parents[i] for i in range(3)]:
+        folder.chmod(0o755)  # so that only the data folder itself is closed
+    done = without_server("webhook", "list", "--data", str(bellhop.data), cwd="/", **stranger)
+    assert done.returncode == 1 and "you may not read in its data folder" in done.stderr
+
+
 def test_the_key_of_a_folder_nobody_named_goes_to_no_other_machine(bellhop):
     """./var/site.key opens everything: a wrong --server must not get to see it."""
     done = without_server("webhook", "list", "--server", "http://192.0.2.1:8380", cwd=bellhop.folder)
@@ -515,13 +524,22 @@ def test_verify_tells_which_check_failed(tmp_path):
 def test_config_tells_where_a_value_comes_from(tmp_path):
     file = tmp_path / "bellhop.conf"
     file.write_text("lifetime = 9h\n")
-    rows = json.loads(without_server("config", "--config", str(file), "--set", "owners=first", "--json", env={"BELLHOP_API_THREADS": "2"}).stdout)
+    rows = json.loads(without_server("config", "--config", str(file), "--set", "owners=first", "--json", env={"BELLHOP_API_THREADS": "2"}).stdout)["data"]
     sources = {row["name"]: (row["value"], row["source"]) for row in rows}
     assert sources["lifetime"] == ("9h", "file") and sources["owners"] == ("first", "command line") and sources["api_threads"] == ("2", "environment")
     assert sources["listen"][1] == "default" and all(row["help"] for row in rows)
     file.write_text("lifetme = 9h\n")
     wrong = without_server("config", "--config", str(file))
-    assert wrong.returncode == 1 and "line 1" in wrong.stderr and "lifetime" in wrong.stderr
+    assert wrong.returncode == 2 and "line 1" in wrong.stderr and "lifetime" in wrong.stderr
+
+
+def test_config_prints_a_settings_file(tmp_path):
+    file, again = tmp_path / "bellhop.conf", tmp_path / "again.conf"
+    file.write_text("lifetime = 9h\nallow = 127.0.0.1:9000, 10.0.0.0/8  # the office\n")
+    again.write_text(without_server("config", "--config", str(file)).stdout)
+    assert f"lifetime = 9h  # {file} line 1\n" in again.read_text()
+    one, other = (json.loads(without_server("config", "--config", str(path), "--json").stdout)["data"] for path in (file, again))
+    assert [(row["name"], row["value"]) for row in one] == [(row["name"], row["value"]) for row in other]
 
 
 def test_version():

@@ -135,7 +135,7 @@ def test_a_port_in_use_refuses(install):
         ("in_flight_max = many\n", ["bellhop.conf", "line 1", "in_flight_max"]),
         ("lifetime = 5\n", ["line 1", "lifetime"]),
         ("lifetime = 3s\nlifetime = 4s\n", ["line 2", "lifetime"]),
-        ("allow = 300.1.2.3/8\n", ["allow", "300.1.2.3/8"]),
+        ("\nallow = 300.1.2.3/8\n", ["line 2", "allow", "300.1.2.3/8"]),
         ("just words\n", ["line 1"]),
         ("log_level = loud\n", ["line 1", "log_level"]),
     ],
@@ -277,6 +277,21 @@ def test_sighup_reads_the_config_anew_and_keeps_the_old_of_a_broken_one(with_met
         return wait_state(site, event, "exhausted")[0]["attempts"] == 2
 
     wait_for(one_retry_only, "the new schedule to be used", every=0.1)
+
+
+def test_sighup_names_what_needs_a_restart(install):
+    bellhop = install(config="in_flight_max = 7\n").start()
+    bellhop.write_config("in_flight_max = 8\nlifetime = 9h\n")
+    bellhop.reload()
+    wait_for(lambda: "after a restart settings=in_flight_max\n" in bellhop.log, "the log to name it, and not what counts at once")
+
+
+def test_on_the_command_line_the_last_one_given_counts(install):
+    bellhop = install()
+    command = bellhop.command()
+    bellhop.command = lambda: [*command, "--set", f"data_dir={bellhop.folder}/first", "--data", str(bellhop.data)]
+    bellhop.start()
+    assert not (bellhop.folder / "first").exists()
 
 
 @pytest.mark.smoke

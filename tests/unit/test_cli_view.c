@@ -233,6 +233,23 @@ static void colours_only_where_the_screen_has_them(void)
 	g_assert_nonnull(strstr(bright->str, "\033[32mdelivered\033[0m"));
 }
 
+static void what_is_no_terminal_gets_whole_lines(void)
+{
+	static const bh_column columns[] = {
+		{"NAME", .shrinks = true}, {"WHO", .optional = true}, {"WHY", .wraps = true}};
+	g_autoptr(bh_table) table = bh_table_new(columns, 3);
+	g_autoptr(GString) out = g_string_new(NULL);
+	bh_table_add(table, BH_PLAIN, "A name that goes on and on and on");
+	bh_table_add(table, BH_PLAIN, "Ada");
+	bh_table_add(table, BH_PLAIN, "and a reason that is even longer than the name was");
+
+	bh_table_print(table, (bh_screen){.width = 60, .whole = true}, 0, out);
+
+	g_assert_cmpstr(out->str, ==,
+			"NAME                               WHO  WHY\n"
+			"A name that goes on and on and on  Ada  and a reason that is even longer than the name was\n");
+}
+
 static void what_is_no_terminal_has_no_colours(void)
 {
 	int ends[2];
@@ -240,6 +257,7 @@ static void what_is_no_terminal_has_no_colours(void)
 	bh_screen screen = bh_screen_of(ends[1]);
 	g_assert_false(screen.colours);
 	g_assert_cmpint(screen.width, ==, 120);
+	g_assert_true(screen.whole);
 	close(ends[0]);
 	close(ends[1]);
 }
@@ -345,6 +363,7 @@ int main(int argc, char **argv)
 	g_test_add_func("/cli/view/what is nice to have goes first", what_is_nice_to_have_goes_first);
 	g_test_add_func("/cli/view/a column with nothing in it is left out", a_column_with_nothing_in_it_is_left_out);
 	g_test_add_func("/cli/view/colours only where the screen has them", colours_only_where_the_screen_has_them);
+	g_test_add_func("/cli/view/what is no terminal gets whole lines", what_is_no_terminal_gets_whole_lines);
 	g_test_add_func("/cli/view/what is no terminal has no colours", what_is_no_terminal_has_no_colours);
 	g_test_add_func("/cli/view/one object is shown line by line", one_object_is_shown_line_by_line);
 	g_test_add_func("/cli/view/members of another type do no harm", members_of_another_type_do_no_harm);

@@ -6,7 +6,8 @@
 #include <string.h>
 #include <unistd.h>
 
-static const char *const VARIABLES[] = {"BELLHOP_OWNERS", "BELLHOP_API_THREADS", "BELLHOP_RETRY_SCHEDULE"};
+static const char *const VARIABLES[] = {"BELLHOP_WINDOW", "BELLHOP_OWNERS", "BELLHOP_API_THREADS",
+					"BELLHOP_RETRY_SCHEDULE"};
 
 typedef struct place {
 	char *folder;
@@ -299,6 +300,41 @@ static void what_is_shown_reads_back_the_same(void)
 				g_array_index(shown_again, bh_setting_shown, i).value);
 }
 
+static void where_a_setting_was_given_is_told(place *p, const void *unused)
+{
+	const char *const overrides[] = {"owners=all", NULL};
+	g_setenv("BELLHOP_WINDOW", "9", TRUE);
+	g_autofree char *in_file = g_strdup_printf("%s line 2", p->file);
+	const struct {
+		const char *name, *where;
+	} expected[] = {
+		{"allow", in_file},
+		{"owners", "command line"},
+		{"window", "environment variable BELLHOP_WINDOW"},
+		{"listen", "default"},
+	};
+	g_assert_true(g_file_set_contents(p->file, "owners = first\nallow = ::1\nwindow = 7\n", -1, NULL));
+
+	g_autoptr(bh_settings) s = load(p->file, overrides);
+
+	for (size_t i = 0; i < G_N_ELEMENTS(expected); i++) {
+		g_autofree char *where = bh_settings_where(s, expected[i].name);
+		g_assert_cmpstr(where, ==, expected[i].where);
+	}
+}
+
+static void what_counts_from_a_start_only_is_named(void)
+{
+	const char *const now[] = {"window=7", "listen=127.0.0.1:1", "owners=first", "allow=::1", NULL};
+	g_autoptr(bh_settings) before = load(NULL, NULL);
+	g_autoptr(bh_settings) same = load(NULL, NULL);
+	g_autoptr(bh_settings) next = load(NULL, now);
+
+	g_autofree char *waiting = bh_settings_waiting_for_restart(before, next);
+	g_assert_cmpstr(waiting, ==, "listen, window");
+	g_assert_null(bh_settings_waiting_for_restart(before, same));
+}
+
 static const char PAGE_HEAD[] =
 	"# Settings\n"
 	"\n"
@@ -316,12 +352,17 @@ static const char PAGE_HEAD[] =
 	"or `GiB`;\n"
 	"switches `yes` or `no`; entries of a list have commas between them.\n"
 	"\n"
+	"A reload (SIGHUP) takes over what has changed, except where the last column says `start`: that counts from "
+	"the next\n"
+	"start, and the log names it.\n"
+	"\n"
 	"The key that seals secrets is no setting: it is in `seal.key` in the data folder, or in the variable\n"
-	"`BELLHOP_SEAL_KEY`.\n"
+	"`BELLHOP_SEAL_KEY`. In the environment a setting's name is in capitals with `BELLHOP_` before it: "
+	"`BELLHOP_LISTEN`.\n"
 	"\n"
 	"<!-- Made from the table in src/base/settings.c: BH_WRITE_DOCS=1 meson test -C build settings -->\n"
 	"\n"
-	"| name | type | default | range | what it does | environment |\n"
+	"| name | type | default | range | what it does | counts from |\n"
 	"|---|---|---|---|---|---|\n";
 
 static char *settings_page(void)
@@ -332,10 +373,10 @@ static char *settings_page(void)
 
 	for (guint i = 0; i < shown->len; i++) {
 		const bh_setting_shown *row = &g_array_index(shown, bh_setting_shown, i);
-		g_autofree char *variable = g_ascii_strup(row->name, -1);
 		const char *quote = *row->default_text ? "`" : "";
-		g_string_append_printf(page, "| `%s` | %s | %s%s%s | %s | %s | `BELLHOP_%s` |\n", row->name, row->type,
-				       quote, row->default_text, quote, row->range, row->help, variable);
+		g_string_append_printf(page, "| `%s` | %s | %s%s%s | %s | %s | %s |\n", row->name, row->type, quote,
+				       row->default_text, quote, row->range, row->help,
+				       row->from_start ? "start" : "reload");
 	}
 	return g_string_free(page, FALSE);
 }
@@ -370,6 +411,8 @@ int main(int argc, char **argv)
 	ADD("/settings/a file that is not there is an error", a_file_that_is_not_there_is_an_error);
 	ADD("/settings/command line beats environment beats file", command_line_beats_environment_beats_file);
 	ADD("/settings/a wrong variable or option is named", a_wrong_variable_or_option_is_named);
+	ADD("/settings/where a setting was given is told", where_a_setting_was_given_is_told);
+	g_test_add_func("/settings/what counts from a start only is named", what_counts_from_a_start_only_is_named);
 	g_test_add_func("/settings/what is shown reads back the same", what_is_shown_reads_back_the_same);
 	g_test_add_func("/settings/the page of the settings equals their rows",
 			the_page_of_the_settings_equals_their_rows);
