@@ -12,6 +12,7 @@ Only commands of the bellhop binary are used, so everything shown can be typed b
 import argparse
 import base64
 import contextlib
+import fcntl
 import json
 import os
 import secrets
@@ -38,6 +39,16 @@ def say(text=""):
     print(text, flush=True)
 
 
+def near(path):
+    """A path as it is called in this folder."""
+    path = path.resolve()
+    return str(path.relative_to(ROOT) if path.is_relative_to(ROOT) else path)
+
+
+def shown(path):
+    return shlex.quote(near(path))
+
+
 def wait_for(condition, what, patience=PATIENCE):
     until = time.monotonic() + patience
     while True:
@@ -58,6 +69,7 @@ class Started:
     def __init__(self, name, arguments, log, stdout=None):
         self.name, self.log = name, log
         with open(log, "ab") as stderr:
+            self.log_begins = stderr.seek(0, os.SEEK_END)
             # A group of its own: Ctrl-C reaches us alone, and we stop things in the right order.
             self.process = subprocess.Popen(arguments, cwd=ROOT, stdin=subprocess.DEVNULL, stdout=stdout, stderr=stderr, process_group=0)
 
@@ -66,8 +78,8 @@ class Started:
 
     def check(self):
         if not self.alive():
-            tail = "\n".join(self.log.read_text(errors="replace").splitlines()[-8:])
-            raise Failed(f"{self.name} ended with {self.process.returncode}:\n{tail}")
+            said = self.log.read_bytes()[self.log_begins :].decode(errors="replace")
+            raise Failed(f"{self.name} ended with {self.process.returncode}:\n" + "\n".join(said.splitlines()[-8:]))
 
     def stop(self):
         if self.alive():
@@ -118,6 +130,15 @@ def port_is_free(port):
         return True
 
 
+def refuse_if_running(data):
+    """Two on one data folder: the second must not touch what belongs to the first."""
+    with contextlib.suppress(FileNotFoundError), open(data / "bellhop.db.lock") as lock:
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            raise Failed(f"Bellhop runs on {shown(data)} already, as process {lock.read().strip()}: stop that one, or give another folder with --data") from None
+
+
 # --- The receiver: `bellhop listen`, whose lines are kept ---------------------------------------
 
 
@@ -160,10 +181,12 @@ class Engine(Started):
         address = data / "address"
         address.unlink(missing_ok=True)
         arguments = [BINARY, "serve", "--data", data, "--listen", f"127.0.0.1:{port}"]
-        for target in allow:
-            arguments += ["--set", f"allow={target}"]
+        if allow:
+            arguments += ["--set", "allow=" + ",".join(allow)]
         super().__init__("bellhop serve", arguments, data / "bellhop.log")
         self.data = data
+        self.env = {name: value for name, value in os.environ.items() if name not in ("BELLHOP_URL", "BELLHOP_KEY")}  # of another Bellhop
+        self.env["BELLHOP_DATA_DIR"] = str(data)
         self.url = wait_for(lambda: self.check() or (address.exists() and address.read_text().strip()), "Bellhop to listen")
 
     def run(self, *arguments, show=True):
@@ -171,7 +194,7 @@ class Engine(Started):
         if show:
             say("  $ bellhop " + shlex.join(str(word) for word in arguments if word != "--json"))
         done = subprocess.run(
-            [BINARY, *arguments], cwd=ROOT, capture_output=True, text=True, env={**os.environ, "BELLHOP_DATA_DIR": str(self.data)}
+            [BINARY, *arguments], cwd=ROOT, capture_output=True, text=True, env=self.env
         )
         if done.returncode != 0:
             raise Failed(f"bellhop {shlex.join(str(word) for word in arguments)} said: {done.stderr.strip()}")
@@ -182,19 +205,19 @@ def set_the_scene(engine, scene):
     engine.run("manager", "add", "7", "--name", "Ada")
     engine.run("property", "add", "12", "--manager", "7", "--name", "Sea View")
     engine.run("property", "add", "13", "--manager", "7", "--name", "Old Mill")
-    secret = engine.data / "receiver.secret"
-    made = engine.run("webhook", "add", "--manager", "7", "--name", "demo receiver", "--url", scene.url, "--secret", f"@{secret}", "--json")
+    secret = "@" + near(engine.data / "receiver.secret")
+    made = engine.run("webhook", "add", "--manager", "7", "--name", "demo receiver", "--url", scene.url, "--secret", secret, "--json")
     scene.webhook = json.loads(made)["id"]
     scene.keep()
 
 
-def hand_over(engine, receiver):
+def hand_over(engine, receiver, scene):
     """Hands the booking's events over and shows what arrived. Raises Failed unless all of it did, verified."""
     command = ["send", "--file", str(EVENTS.relative_to(ROOT))]
     say("  $ bellhop " + shlex.join(command))
     events = [entry["id"] for entry in json.loads(engine.run(*command, "--json", show=False))["events"]]
     names = [json.loads(line)["type"] for line in EVENTS.read_text().splitlines() if line.strip()]
-    told = {id: verdicts(engine, id) for id in events}
+    told = {id: [row for row in verdicts(engine, id) if row["webhook_id"] in (scene.webhook, None)] for id in events}
     expected = {id for id, rows in told.items() if any(row["delivery_id"] for row in rows)}
     arrived = receiver.wait(expected)
 
@@ -213,60 +236,81 @@ def hand_over(engine, receiver):
     verified = sum(request["verified"] for request in arrived.values())
     if not expected or verified < len(expected):
         raise Failed(f"of {len(expected)} deliveries {len(arrived)} arrived, {verified} of them with a good signature")
+    say(f"All {verified} deliveries arrived, each with a good signature.")
 
 
 def verdicts(engine, event):
     return json.loads(engine.run("explain", event, "--json", show=False))["data"]
 
 
-def hints(engine, scene):
-    shown = shlex.quote(str(engine.data.relative_to(ROOT) if engine.data.is_relative_to(ROOT) else engine.data))
-    option = "" if shown == "var" else f" --data-dir {shown}"
-    say(f"The API is at {engine.url}, its key in {shown}/site.key, the log in {shown}/bellhop.log. Try next:")
+def hints(engine, once):
+    data = shown(engine.data)
+    option = "" if data == "var" else f" --data-dir {data}"
     say()
-    say(f"  curl -H \"Authorization: Bearer $(cat {shown}/site.key)\" {engine.url}/v1/deliveries?limit=3")
+    say(f"The API is at {engine.url}, its key in {data}/site.key, the log in {data}/bellhop.log.")
+    say("It stops now, and its data stays. Without --once it goes on running; then try" if once else "Try next, in a second terminal:")
+    say()
+    say(f"  curl -H \"Authorization: Bearer $(cat {data}/site.key)\" '{engine.url}/v1/deliveries?limit=3'")
     say(f"  build/src/bellhop send booking_added --property 12 --wait{option}")
-    say()
-    say("Ctrl-C stops everything.")
+
+
+def prepare(given):
+    """Whatever could be in the way is found before anything is started or changed."""
+    data = given.data.resolve()
+    try:
+        data.mkdir(mode=0o700, parents=True, exist_ok=True)
+        refuse_if_running(data)
+    except OSError as error:
+        raise Failed(f"cannot use the data folder {shown(data)}: {error.strerror}") from None
+    if given.port and not port_is_free(given.port):
+        raise Failed(f"port {given.port} is taken by another program: choose one with --port, or 0 for any that is free")
+    return data
 
 
 def start(given, started):
-    data = given.data.resolve()
-    data.mkdir(mode=0o700, parents=True, exist_ok=True)
+    data = prepare(given)
     scene = Scene(data)
     if scene.foreign and given.once:
-        raise Failed(f"{given.data} holds data that ./dev run did not make: give a folder of its own with --data")
+        raise Failed(f"{shown(data)} holds data that ./dev run did not make: give a folder of its own with --data")
 
     receiver = None
     if not scene.foreign:
         receiver = Receiver(scene, data)
         started.append(receiver)
-        moved = scene.port is not None and receiver.port != scene.port
         old_port, scene.port = scene.port, receiver.port
-        scene.keep()
-    engine = Engine(data, given.port, [f"127.0.0.1:{scene.port}"] if receiver else [])
+        if not scene.existed:
+            scene.keep()
+    engine = Engine(data, given.port, [*given.allow, *([f"127.0.0.1:{scene.port}"] if receiver else [])])
     started.append(engine)
 
     if receiver is None:
-        say(f"{given.data} holds data that ./dev run did not make: it is served as it is, without a demonstration.")
+        say(f"{shown(data)} holds data that ./dev run did not make: it is served as it is, without a demonstration.")
     elif scene.webhook is None:
         say(f"First start: a manager, two properties and a webhook to a receiver at {scene.url}")
         set_the_scene(engine, scene)
-        hand_over(engine, receiver)
+        hand_over(engine, receiver, scene)
     else:
-        say(f"The data of {given.data} is kept; the receiver of the demonstration listens again at {scene.url}")
-        if moved:
+        say(f"The data of {shown(data)} is kept; the receiver of the demonstration listens again at {scene.url}")
+        if scene.port != old_port:
             say(f"(its port {old_port} is taken by something else, so the webhook is pointed to the new one)")
             engine.run("webhook", "set", scene.webhook, "--url", scene.url)
+            scene.keep()
         if given.once:
-            hand_over(engine, receiver)
-    return engine, scene
+            hand_over(engine, receiver, scene)
+    return engine
+
+
+def port_number(text):
+    if not text.isdecimal() or int(text) > 65535:
+        raise argparse.ArgumentTypeError(f'"{text}" is no port: a number from 0 to 65535')
+    return int(text)
 
 
 def main():
     parser = argparse.ArgumentParser(prog="./dev run", description="Starts Bellhop and shows what it does.")
-    parser.add_argument("--port", type=int, default=8380, help="of the API (8380); 0 lets the kernel choose")
+    parser.add_argument("--port", type=port_number, default=8380, metavar="N", help="of the API (8380); 0 takes one that is free")
     parser.add_argument("--data", type=Path, default=ROOT / "var", metavar="DIR", help="where database, keys and logs are kept (var)")
+    parser.add_argument("--allow", action="append", default=[], metavar="HOST:PORT", help="a receiver of yours in a private network or on this machine; may be given several times")
     parser.add_argument("--once", action="store_true", help="show it, stop, and end with 0 if all arrived, else 1")
     given = parser.parse_args()
 
@@ -277,10 +321,12 @@ def main():
         signal.signal(sign, leave)
     started = []
     try:
-        engine, scene = start(given, started)
+        engine = start(given, started)
+        hints(engine, given.once)
         if given.once:
             return 0
-        hints(engine, scene)
+        say()
+        say("Ctrl-C stops everything.")
         while True:
             for one in started:
                 one.check()
