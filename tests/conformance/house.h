@@ -62,4 +62,5 @@ void add_event_tests(void);
 void add_delivery_tests(void);
 void add_directory_tests(void);
 void add_list_tests(void);
+void add_thread_tests(void);
 void add_trouble_tests(void);

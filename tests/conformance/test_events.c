@@ -219,6 +219,77 @@ static void repeats_within_one_batch_are_seen(void)
 	house_close(h);
 }
 
+#define MANY 9000
+
+static char *nth_caller_id(int i)
+{
+	return g_strdup_printf("order-%d", i * 7919);
+}
+
+/* Event i has id 10 * (i + 1); two in three have an id of their caller's. */
+static void write_many(house *h, int first, int count)
+{
+	g_autoptr(GPtrArray) notes = g_ptr_array_new_with_free_func((GDestroyNotify)note_free);
+	g_autoptr(GError) error = NULL;
+
+	for (int i = first; i < first + count; i++) {
+		g_autofree char *caller_id = nth_caller_id(i);
+		note *n = note_of_caller(1, i % 3 ? caller_id : NULL, "{}");
+		n->write.event->id = 10 * (i + 1);
+		g_ptr_array_add(notes, n);
+	}
+	g_assert_true(apply_all(h, (note *const *)notes->pdata, notes->len, &error));
+	g_assert_no_error(error);
+}
+
+static void assert_known(house *h, int i, bh_id event)
+{
+	g_autofree char *caller_id = nth_caller_id(i);
+	g_autoptr(note) again = note_of_caller(1, caller_id, "{}");
+	g_autoptr(bh_event) found = bh_reader_event_of_caller(h->reader, 1, caller_id, NULL);
+
+	g_assert_cmpint(found->id, ==, event);
+	g_assert_cmpint(apply(h, again), ==, BH_WRITE_DUPLICATE);
+	g_assert_cmpint(again->write.existing_event, ==, event);
+}
+
+static void a_callers_id_is_known_however_many_came_since(void)
+{
+	house *h = house_open();
+	g_autofree char *late_id = nth_caller_id(MANY + 1);
+	note *late = note_of_caller(1, late_id, "{}");
+	late->write.event->id = 5; /* below all that are there */
+
+	for (int first = 0; first < MANY; first += 500) {
+		write_many(h, first, 500);
+		if (first == MANY / 2)
+			house_reopen(h);
+	}
+	apply_and_free(h, late);
+
+	for (int round = 0; round < 2; round++) {
+		for (int i = 1; i < MANY; i += 3 * 17)
+			assert_known(h, i, 10 * (i + 1));
+		assert_known(h, MANY + 1, 5);
+		house_reopen(h);
+	}
+	house_close(h);
+}
+
+static void a_batch_that_failed_is_no_repeat(void)
+{
+	house *h = house_open();
+	g_autoptr(note) good = note_of_caller(1, "order-1", "{}");
+	g_autoptr(note) bad = note_event(TWO_WEBHOOKS);
+	g_autoptr(GError) error = NULL;
+	bad->made[1]->id = bad->made[0]->id;
+
+	g_assert_false(apply_all(h, (note *[]){good, bad}, 2, &error));
+	g_assert_null(bh_reader_event_of_caller(h->reader, 1, "order-1", NULL));
+	g_assert_cmpint(apply(h, good), ==, BH_WRITE_DONE);
+	house_close(h);
+}
+
 /* --- A batch ------------------------------------------------------------------------------------------------- */
 
 static void a_batch_that_fails_leaves_nothing_and_the_store_goes_on(void)
@@ -280,6 +351,8 @@ void add_event_tests(void)
 	g_test_add_func("/store/caller/other_content", the_same_id_with_other_content_is_a_conflict);
 	g_test_add_func("/store/caller/each_key", each_key_has_ids_of_its_own);
 	g_test_add_func("/store/caller/within_a_batch", repeats_within_one_batch_are_seen);
+	g_test_add_func("/store/caller/many", a_callers_id_is_known_however_many_came_since);
+	g_test_add_func("/store/caller/failed_batch", a_batch_that_failed_is_no_repeat);
 	g_test_add_func("/store/batch/failed", a_batch_that_fails_leaves_nothing_and_the_store_goes_on);
 	g_test_add_func("/store/batch/empty", an_empty_batch_is_fine);
 	g_test_add_func("/store/batch/last_id", the_last_id_is_the_greatest_of_all_kinds);

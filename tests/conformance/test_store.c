@@ -11,6 +11,7 @@ int main(int argc, char **argv)
 	add_delivery_tests();
 	add_directory_tests();
 	add_list_tests();
+	add_thread_tests();
 	add_opening_tests();
 	add_trouble_tests();
 	return g_test_run();

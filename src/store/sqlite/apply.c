@@ -1,9 +1,10 @@
 /*
  * One batch, one transaction:
  *
- *   BEGIN IMMEDIATE -> each write -> shelve, if it is time -> COMMIT (one fsync of the log) -> checkpoint, if it is time
+ *   BEGIN IMMEDIATE -> each write -> shelve and file, if it is time -> COMMIT (one fsync of the log) -> checkpoint, if it
+ *   is time
  *
- * The two "if it is time" take some milliseconds now and then, so they go first to batches nobody waits for.
+ * Shelving and the checkpoint take some milliseconds now and then, so they go first to batches nobody waits for.
  */
 #include "store/sqlite/sqlite.h"
 
@@ -34,9 +35,11 @@ bool bh_sqlite_apply(bh_store *store, bh_write *const *writes, size_t count, GEr
 
 	bh_shelving_begin(&s->events);
 	bh_shelving_begin(&s->deliveries);
+	bh_callers_begin(&s->callers);
 	bool durable = commit_all(s, writes, count, awaited, error);
 	bh_shelving_end(&s->events, durable);
 	bh_shelving_end(&s->deliveries, durable);
+	bh_callers_end(&s->callers, durable);
 	if (durable)
 		checkpoint_if_due(s, awaited);
 	else
@@ -49,7 +52,7 @@ static bool commit_all(bh_sqlite *s, bh_write *const *writes, size_t count, bool
 	g_auto(bh_tx) tx = bh_tx_write(&s->db, error);
 
 	if (!tx.db || !apply_all(s, writes, count, error) || !bh_shelving_write(&s->events, &s->db, awaited, error) ||
-	    !bh_shelving_write(&s->deliveries, &s->db, awaited, error))
+	    !bh_shelving_write(&s->deliveries, &s->db, awaited, error) || !bh_callers_file(&s->callers, &s->db, error))
 		return false;
 	BH_FAULT("store.before-commit");
 	if (!bh_tx_commit(&tx, error))

@@ -162,12 +162,6 @@ static const bh_sql EVENT = {
 	BH_SQL_EVENT, "read an event",
 	"SELECT id, type, occurred_at, accepted_at, property_id, manager_id, actor, actor_is_manager, caller_id,"
 	" traceparent, channel_id, data, details, channel FROM event WHERE id = ?1"};
-static const bh_sql EVENT_OF_CALLER = {
-	BH_SQL_EVENT_OF_CALLER, "read an event by its caller's id",
-	"SELECT id, type, occurred_at, accepted_at, property_id, manager_id, actor, actor_is_manager, caller_id,"
-	" traceparent, channel_id, data, details, channel FROM event INDEXED BY event_by_caller"
-	" WHERE caller_key = ?1 AND caller_id = ?2"};
-
 static bool not_found(const bh_rows *rows, const char *what, GError **error)
 {
 	if (!rows->failed)
@@ -210,15 +204,45 @@ bh_event *bh_sqlite_event(bh_reader *r, bh_id event, GError **error)
 	return read_event(&rows, error);
 }
 
-bh_event *bh_sqlite_event_of_caller(bh_reader *r, bh_id caller_key, const char *caller_id, GError **error)
+static const bh_sql EVENT_OF_CALLER = {
+	BH_SQL_EVENT_OF_CALLER,
+	"read an event by its caller's id",
+	"SELECT id, type, occurred_at, accepted_at, property_id, manager_id, actor, actor_is_manager, caller_id,"
+	" traceparent, channel_id, data, details, channel FROM event WHERE id = ?1 AND caller_key = ?2 AND caller_id = ?3",
+};
+
+static bh_event *event_if_of(bh_reader *r, bh_id event, bh_id caller_key, const char *caller_id, GError **error)
 {
 	g_auto(bh_rows) rows = bh_rows_of(db_of(r), &EVENT_OF_CALLER, error);
 
 	if (!rows.stmt)
 		return NULL;
-	bh_bind_int(&rows, 1, caller_key);
-	bh_bind_text(&rows, 2, caller_id);
+	bh_bind_int(&rows, 1, event);
+	bh_bind_int(&rows, 2, caller_key);
+	bh_bind_text(&rows, 3, caller_id);
 	return read_event(&rows, error);
+}
+
+bh_event *bh_sqlite_event_of_caller(bh_reader *reader, bh_id caller_key, const char *caller_id, GError **error)
+{
+	bh_sqlite_reader *r = (bh_sqlite_reader *)reader;
+	g_autoptr(GArray) candidates = g_array_new(FALSE, FALSE, sizeof(bh_id));
+
+	if (!bh_callers_find(r->callers, &r->db, bh_caller_hash(caller_key, caller_id), candidates, error))
+		return NULL;
+	for (guint i = 0; i < candidates->len; i++) {
+		g_autoptr(GError) trouble = NULL;
+		bh_id id = g_array_index(candidates, bh_id, i);
+		bh_event *event = event_if_of(reader, id, caller_key, caller_id, &trouble);
+		if (event)
+			return event;
+		if (!g_error_matches(trouble, BH_ERROR, BH_ERROR_NOT_FOUND)) {
+			g_propagate_error(error, g_steal_pointer(&trouble));
+			return NULL;
+		}
+	}
+	g_set_error(error, BH_ERROR, BH_ERROR_NOT_FOUND, "there is no such event");
+	return NULL;
 }
 
 static const bh_sql DELIVERY = {

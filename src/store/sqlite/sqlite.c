@@ -51,6 +51,8 @@ static void sqlite_close(bh_store *store)
 	bh_lock_release(s->lock);
 	bh_shelving_clear(&s->events);
 	bh_shelving_clear(&s->deliveries);
+	bh_callers_clear(&s->callers);
+	g_array_unref(s->candidates);
 	g_string_free(s->packed, TRUE);
 	g_string_free(s->request, TRUE);
 	g_string_free(s->response, TRUE);
@@ -69,6 +71,8 @@ static bh_store *sqlite_open(const char *place, const bh_sealer *sealer, GError 
 	s->sealer = sealer;
 	bh_shelving_init(&s->events, "events", EVENT_KEYS_A_SHELF);
 	bh_shelving_init(&s->deliveries, "deliveries", DELIVERIES_A_SHELF);
+	bh_callers_init(&s->callers);
+	s->candidates = g_array_new(FALSE, FALSE, sizeof(bh_id));
 	s->packed = g_string_new(NULL);
 	s->request = g_string_new(NULL);
 	s->response = g_string_new(NULL);
@@ -141,7 +145,8 @@ static bool open_file(bh_sqlite *s, const char *path, GError **error)
 		return false;
 	sqlite3_wal_hook(s->db.handle, bh_sqlite_note_wal, s); /* in place of SQLite's own checkpoints */
 	return bh_schema_migrate(&s->db, error) && bh_shelving_load_events(&s->events, &s->db, error) &&
-	       bh_shelving_load_deliveries(&s->deliveries, &s->db, error);
+	       bh_shelving_load_deliveries(&s->deliveries, &s->db, error) &&
+	       bh_callers_load(&s->callers, &s->db, error);
 }
 
 static bool use_wal(bh_db *db, GError **error)
@@ -184,6 +189,7 @@ static bh_reader *sqlite_reader_new(bh_store *store, GError **error)
 	bh_sqlite_reader *r = g_new0(bh_sqlite_reader, 1);
 
 	r->base.backend = &bh_sqlite_backend;
+	r->callers = &s->callers;
 	r->wal_path = g_strconcat(s->db.path, "-wal", NULL);
 	if (!bh_db_open(&r->db, s->db.path, true, error) ||
 	    !bh_db_exec(&r->db, "set a reader up", READER_PRAGMAS, error)) {

@@ -5,6 +5,7 @@
 #pragma once
 
 #include "store/backend.h"
+#include "store/sqlite/callers.h"
 #include "store/sqlite/db.h"
 #include "store/sqlite/shelf.h"
 
@@ -15,6 +16,8 @@ typedef struct bh_sqlite {
 	const bh_sealer *sealer;
 	GString *packed, *request, *response; /* texts being made for a row; reused from row to row */
 	bh_shelving events, deliveries;
+	bh_callers callers;
+	GArray *candidates; /* of bh_id; reused */
 	int wal_pages; /* in the log after the last commit */
 	int checkpointed_at; /* what wal_pages was when we last asked for a checkpoint */
 	bool checkpoint_fails; /* said in the log once, until one succeeds */
@@ -24,6 +27,7 @@ typedef struct bh_sqlite_reader {
 	bh_reader base;
 	bh_db db;
 	char *wal_path;
+	bh_callers *callers; /* the store's */
 } bh_sqlite_reader;
 
 /* apply.c */

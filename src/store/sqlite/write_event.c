@@ -1,23 +1,30 @@
 #include "store/sqlite/sqlite.h"
 
-#include "base/error.h"
 #include "store/findings.h"
 
-#include <string.h>
-
-static bool insert_event(bh_sqlite *s, const bh_write *w, bool *ret_inserted, GError **error);
-static bool tell_duplicate(bh_sqlite *s, bh_write *w, GError **error);
+static bool find_repeat(bh_sqlite *s, bh_write *w, int64_t hash, GError **error);
+static bool insert_all(bh_sqlite *s, const bh_write *w, const int64_t *hash, GError **error);
+static bool insert_event(bh_sqlite *s, const bh_write *w, GError **error);
 static bool insert_delivery(bh_sqlite *s, const bh_delivery *d, GError **error);
 
 bool bh_sqlite_write_event(bh_sqlite *s, bh_write *w, GError **error)
 {
-	bool inserted = false;
+	if (!w->event->caller_id)
+		return insert_all(s, w, NULL, error);
 
-	if (!insert_event(s, w, &inserted, error))
+	int64_t hash = bh_caller_hash(w->caller_key, w->event->caller_id);
+	if (!find_repeat(s, w, hash, error))
 		return false;
-	if (!inserted)
-		return tell_duplicate(s, w, error);
-	bh_shelving_note_event(&s->events, w->event->id, w->event->type, w->event->property_id, w->event->manager_id);
+	return w->result != BH_WRITE_DONE || insert_all(s, w, &hash, error);
+}
+
+static bool insert_all(bh_sqlite *s, const bh_write *w, const int64_t *hash, GError **error)
+{
+	const bh_event *e = w->event;
+
+	if (!insert_event(s, w, error) || !bh_callers_note(&s->callers, &s->db, e->id, hash, error))
+		return false;
+	bh_shelving_note_event(&s->events, e->id, e->type, e->property_id, e->manager_id);
 	for (size_t i = 0; i < w->delivery_count; i++) {
 		if (!insert_delivery(s, w->deliveries[i], error))
 			return false;
@@ -26,12 +33,51 @@ bool bh_sqlite_write_event(bh_sqlite *s, bh_write *w, GError **error)
 	return true;
 }
 
+static const bh_sql FINGERPRINT = {
+	BH_SQL_FINGERPRINT,
+	"compare with the event of a caller's id",
+	"SELECT fingerprint FROM event WHERE id = ?1 AND caller_key = ?2 AND caller_id = ?3",
+};
+
+/* Is `candidate` the event of this caller's id, and does it carry the same? */
+static bool compare(bh_sqlite *s, bh_write *w, bh_id candidate, GError **error)
+{
+	unsigned char fingerprint[BH_FINGERPRINT_SIZE];
+	g_auto(bh_rows) rows = bh_rows_of(&s->db, &FINGERPRINT, error);
+
+	if (!rows.stmt)
+		return false;
+	bh_bind_int(&rows, 1, candidate);
+	bh_bind_int(&rows, 2, w->caller_key);
+	bh_bind_text(&rows, 3, w->event->caller_id);
+	if (!bh_rows_next(&rows, error))
+		return !rows.failed;
+	bh_event_fingerprint(w->event, fingerprint);
+	bh_span given = {(const char *)fingerprint, sizeof fingerprint};
+	w->result = bh_span_equal(given, bh_span_at(&rows, 0)) ? BH_WRITE_DUPLICATE : BH_WRITE_CONFLICT;
+	w->existing_event = candidate;
+	return true;
+}
+
+static bool find_repeat(bh_sqlite *s, bh_write *w, int64_t hash, GError **error)
+{
+	g_array_set_size(s->candidates, 0);
+	if (!bh_callers_find(&s->callers, &s->db, hash, s->candidates, error))
+		return false;
+	for (guint i = 0; i < s->candidates->len && w->result == BH_WRITE_DONE; i++) {
+		if (!compare(s, w, g_array_index(s->candidates, bh_id, i), error))
+			return false;
+	}
+	return true;
+}
+
 static const bh_sql INSERT_EVENT = {
-	BH_SQL_INSERT_EVENT, "write an event",
+	BH_SQL_INSERT_EVENT,
+	"write an event",
 	"INSERT INTO event (id, type, occurred_at, accepted_at, property_id, manager_id, actor, actor_is_manager,"
 	" caller_key, caller_id, fingerprint, traceparent, channel_id, findings, data, details, channel)"
-	" VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15, ?16, ?17)"
-	" ON CONFLICT (caller_key, caller_id) WHERE caller_id IS NOT NULL DO NOTHING"};
+	" VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15, ?16, ?17)",
+};
 
 /* Without an id of the caller's there is nothing to be the same as, and all three columns stay empty. */
 static void bind_caller(bh_rows *rows, const bh_write *w, unsigned char fingerprint[BH_FINGERPRINT_SIZE])
@@ -48,7 +94,7 @@ static void bind_caller(bh_rows *rows, const bh_write *w, unsigned char fingerpr
 	sqlite3_bind_blob(rows->stmt, 11, fingerprint, BH_FINGERPRINT_SIZE, SQLITE_STATIC);
 }
 
-static bool insert_event(bh_sqlite *s, const bh_write *w, bool *ret_inserted, GError **error)
+static bool insert_event(bh_sqlite *s, const bh_write *w, GError **error)
 {
 	const bh_event *e = w->event;
 	unsigned char fingerprint[BH_FINGERPRINT_SIZE];
@@ -72,38 +118,7 @@ static bool insert_event(bh_sqlite *s, const bh_write *w, bool *ret_inserted, GE
 	bh_bind_span(&rows, 15, e->data);
 	bh_bind_span(&rows, 16, e->details);
 	bh_bind_span(&rows, 17, e->channel);
-	if (!bh_rows_run(&rows, error))
-		return false;
-	*ret_inserted = sqlite3_changes(s->db.handle) > 0;
-	return true;
-}
-
-static const bh_sql FIND_DUPLICATE = {
-	BH_SQL_FIND_DUPLICATE, "find the event of a caller's id",
-	"SELECT id, fingerprint FROM event INDEXED BY event_by_caller WHERE caller_key = ?1 AND caller_id = ?2"};
-
-static bool tell_duplicate(bh_sqlite *s, bh_write *w, GError **error)
-{
-	unsigned char fingerprint[BH_FINGERPRINT_SIZE];
-	g_auto(bh_rows) rows = bh_rows_of(&s->db, &FIND_DUPLICATE, error);
-
-	if (!rows.stmt)
-		return false;
-	bh_bind_int(&rows, 1, w->caller_key);
-	bh_bind_text(&rows, 2, w->event->caller_id);
-	if (!bh_rows_next(&rows, error)) {
-		if (!rows.failed)
-			g_set_error(
-				error, BH_ERROR, BH_ERROR_IO,
-				"database \"%s\": an event of a caller's id is in the index only; the file is damaged",
-				s->db.path);
-		return false;
-	}
-	bh_event_fingerprint(w->event, fingerprint);
-	bh_span given = {(const char *)fingerprint, sizeof fingerprint};
-	w->result = bh_span_equal(given, bh_span_at(&rows, 1)) ? BH_WRITE_DUPLICATE : BH_WRITE_CONFLICT;
-	w->existing_event = bh_int_at(&rows, 0);
-	return true;
+	return bh_rows_run(&rows, error);
 }
 
 static const bh_sql INSERT_DELIVERY = {BH_SQL_INSERT_DELIVERY, "write a delivery",

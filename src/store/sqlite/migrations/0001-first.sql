@@ -97,7 +97,18 @@ CREATE TABLE event (
 	details TEXT,
 	channel TEXT
 ) STRICT;
-CREATE UNIQUE INDEX event_by_caller ON event (caller_key, caller_id) WHERE caller_id IS NOT NULL;
+
+-- Which event came under which id of its caller's: the first 8 bytes of SHA-256 over key and id, filed slice by slice of
+-- the hash's range. What is not filed yet is in the rows of events alone.
+CREATE TABLE caller (
+	hash INTEGER NOT NULL,
+	event_id INTEGER NOT NULL,
+	PRIMARY KEY (hash, event_id)
+) STRICT, WITHOUT ROWID;
+CREATE TABLE caller_slice (
+	slice INTEGER PRIMARY KEY,
+	filed_up_to INTEGER NOT NULL -- of events up to this one, all that are in this slice are filed
+) STRICT;
 
 -- A row keeps its size on the usual way (pending, one attempt, delivered), so that it is written over in place:
 -- one column serves both due_at and ended_at, and no state is stored as 0 or 1, which take no byte.
