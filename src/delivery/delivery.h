@@ -21,6 +21,7 @@ typedef struct bh_loops_rooms {
 	bh_directory *directory;
 	const bh_sealer *sealer;
 	const char *data_dir; /* the flight record lies there */
+	size_t recording_max; /* outcomes of one loop not yet on disk, beyond which it sends nothing new; 0: 4096 */
 } bh_loops_rooms;
 
 /* Makes the loops, without threads yet. What is in `rooms` outlives them; references are taken of guard and methods. */

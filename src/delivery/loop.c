@@ -24,6 +24,8 @@
 #define EPOLL_EVENTS 128
 #define WAKE_MARK UINT64_C(1)
 #define REFILL_AGAIN_AFTER BH_SECOND
+#define REFILL_BYTES_MAX ((size_t)1024 * 1024) /* payloads read with one refill */
+#define RECENT_BYTES_MAX 4096 /* of an event that is kept at hand */
 /* A wake-up is a hint; this look at the store is the guarantee. */
 #define LOOK_EVERY BH_MINUTE
 /* A record does not wake a loop, so one that only waits for its last records looks this often. */
@@ -42,7 +44,7 @@ void bh_loop_post(bh_loop *loop, bh_message *message, bool urgent)
 	pthread_mutex_lock(&loop->lock);
 	*loop->inbox_end = message;
 	loop->inbox_end = &message->next;
-	loop->wake_wanted |= urgent;
+	loop->wake_wanted |= urgent || loop->awaits_records;
 	pthread_mutex_unlock(&loop->lock);
 }
 
@@ -166,18 +168,63 @@ static void hear(bh_loop *loop)
 
 /* --- send ---------------------------------------------------------------------------------------- */
 
+/* --- refill ---------------------------------------------------------------------------------------- */
+
+/* Lanes of one manager read the same events one after the other: the last ones read are kept at hand. */
+static bh_event **recent_place(bh_loop *loop, bh_id event)
+{
+	return &loop->recent[g_int64_hash(&event) % G_N_ELEMENTS(loop->recent)];
+}
+
+static void keep_recent(bh_loop *loop, bh_event *event)
+{
+	bh_event **place = recent_place(loop, event->id);
+	if (event->bytes > RECENT_BYTES_MAX || *place == event)
+		return;
+	g_clear_pointer(place, bh_event_unref);
+	*place = bh_event_ref(event);
+}
+
+static void forget_recent(bh_loop *loop)
+{
+	for (size_t i = 0; i < G_N_ELEMENTS(loop->recent); i++)
+		g_clear_pointer(&loop->recent[i], bh_event_unref);
+}
+
+static bool read_payloads(bh_loop *loop, const GArray *rows, bh_event **events, GError **error)
+{
+	const bh_waiting *row = (const bh_waiting *)(void *)rows->data;
+	for (guint i = 0; i < rows->len; i++) {
+		bh_event *known = *recent_place(loop, row[i].event);
+		if (known && known->id == row[i].event)
+			events[i] = bh_event_ref(known);
+	}
+	if (!bh_reader_payloads(loop->reader, row, rows->len, REFILL_BYTES_MAX, events, error))
+		return false;
+	for (guint i = 0; i < rows->len; i++)
+		if (events[i])
+			keep_recent(loop, events[i]);
+	return true;
+}
+
 static void refill(bh_loop *loop, const bh_decision *d)
 {
 	g_autoptr(GError) error = NULL;
 	g_autoptr(GArray) rows = g_array_new(FALSE, FALSE, sizeof(bh_waiting));
-	if (bh_reader_waiting(loop->reader, d->webhook, d->after_due, d->after_id, d->limit, rows, &error)) {
-		bh_scheduler_refilled(loop->scheduler, d->webhook, (bh_waiting *)(void *)rows->data, rows->len,
+	g_autofree bh_event **events = g_new0(bh_event *, d->limit);
+	if (bh_reader_waiting(loop->reader, d->webhook, d->after_due, d->after_id, d->limit, rows, &error) &&
+	    read_payloads(loop, rows, events, &error)) {
+		bh_scheduler_refilled(loop->scheduler, d->webhook, (bh_waiting *)(void *)rows->data, events, rows->len,
 				      d->limit, loop->now);
-		return;
+	} else {
+		bh_log(BH_WARNING, "delivery", "waiting deliveries not read, tried again in a second",
+		       BH_ID("webhook", BH_ID_WEBHOOK, d->webhook), BH_STR("why", error->message));
+		bh_scheduler_refill_failed(loop->scheduler, d->webhook,
+					   bh_mono_add(loop->now.mono, REFILL_AGAIN_AFTER));
 	}
-	bh_log(BH_WARNING, "delivery", "waiting deliveries not read, tried again in a second",
-	       BH_ID("webhook", BH_ID_WEBHOOK, d->webhook), BH_STR("why", error->message));
-	bh_scheduler_refill_failed(loop->scheduler, d->webhook, bh_mono_add(loop->now.mono, REFILL_AGAIN_AFTER));
+	for (size_t i = 0; i < rows->len; i++)
+		if (events[i])
+			bh_event_unref(events[i]);
 }
 
 static void begin(bh_loop *loop, bh_item *item)
@@ -291,7 +338,8 @@ static bh_usec time_to_sleep(bh_loop *loop, bh_usec scheduler_wait)
 static int milliseconds_to_sleep(bh_loop *loop, bh_usec wait)
 {
 	pthread_mutex_lock(&loop->lock);
-	bool has_mail = loop->inbox && loop->wake_wanted;
+	loop->awaits_records = bh_scheduler_awaits_records(loop->scheduler);
+	bool has_mail = loop->inbox && (loop->wake_wanted || loop->awaits_records);
 	loop->sleeping = !has_mail;
 	pthread_mutex_unlock(&loop->lock);
 	return has_mail ? 0 : (int)MIN((wait + BH_MILLISECOND - 1) / BH_MILLISECOND, BH_HOUR / BH_MILLISECOND);
@@ -360,6 +408,7 @@ static void *loop_main(void *data)
 		look_slowly(loop);
 	}
 	bh_attempts_abandon(loop);
+	forget_recent(loop);
 	bh_loop_abandon_postponed(loop);
 	g_clear_pointer(&loop->snapshot, bh_snapshot_unref);
 	g_clear_pointer(&loop->reader, bh_reader_free);

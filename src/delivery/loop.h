@@ -123,6 +123,7 @@ struct bh_loop {
 	bh_now now;            /* of this turn; its wall is the steady one that due times go by */
 	bh_usec wall;          /* of this turn: what the signature's timestamp says */
 	bh_snapshot *snapshot; /* of this turn */
+	bh_event *recent[1024]; /* events read last, by id; NULL where there is none */
 	GHashTable *disabling; /* bh_id of webhooks whose change to disabled is on its way */
 	GQueue postponed;      /* bh_paper that the journal did not take */
 	bh_mono postponed_until;
@@ -139,6 +140,7 @@ struct bh_loop {
 	pthread_mutex_t lock; /* guards the inbox */
 	bh_message *inbox, **inbox_end;
 	bool sleeping, wake_wanted;
+	bool awaits_records; /* nothing is sent until records come back: each of them is urgent */
 
 	bh_loop_counts counts;
 };

@@ -51,14 +51,19 @@ static bool open_fds(bh_loop *loop, GError **error)
 	return false;
 }
 
-static bh_scheduler_limits limits_of(const bh_settings *settings, size_t loops)
+static size_t recording_max(const bh_loops_rooms *rooms)
+{
+	return rooms->recording_max ? rooms->recording_max : RECORDING_MAX;
+}
+
+static bh_scheduler_limits limits_of(const bh_settings *settings, const bh_loops_rooms *rooms, size_t loops)
 {
 	return (bh_scheduler_limits){
 		.in_flight_max = MAX(1, (size_t)settings->in_flight_max / loops),
 		.in_flight_per_webhook = (size_t)settings->in_flight_per_webhook,
 		.window = (size_t)settings->window,
 		.window_bytes = (size_t)settings->window_bytes / loops,
-		.recording_max = RECORDING_MAX,
+		.recording_max = recording_max(rooms),
 	};
 }
 
@@ -77,7 +82,7 @@ static bool loop_init(bh_loop *loop, int number, const bh_loops_rooms *rooms, co
 	if (!open_fds(loop, error))
 		return false;
 
-	bh_scheduler_limits limits = limits_of(settings, loop->loops);
+	bh_scheduler_limits limits = limits_of(settings, rooms, loop->loops);
 	loop->scheduler = bh_scheduler_new(&limits);
 	loop->kits = bh_kits_new();
 	loop->policy = bh_policy_of(settings);
@@ -162,7 +167,7 @@ bh_loops *bh_loops_new(const bh_loops_rooms *rooms, const bh_settings *settings,
 	for (size_t i = 0; ok && i < loops->count; i++)
 		ok = loop_init(&loops->at[i], (int)i, rooms, settings, guard, methods, error);
 
-	size_t slots_each = (size_t)settings->in_flight_max + RECORDING_MAX;
+	size_t slots_each = (size_t)settings->in_flight_max + recording_max(rooms);
 	g_autofree char *path = g_build_filename(rooms->data_dir, "flight", NULL);
 	if (ok)
 		loops->flight = bh_flight_open(path, slots_each * loops->count, &loops->left, error);

@@ -28,8 +28,7 @@ static void paper_done(bh_entry *entry, const GError *error)
 		bh_count(&loop->counts.ended[paper->write.state],
 			 1); /* here, or the last one of a rush would count late */
 	bh_loop_post(loop, &paper->message, urgent);
-	if (urgent)
-		bh_loop_flush(loop);
+	bh_loop_flush(loop);
 }
 
 static void postpone(bh_loop *loop, bh_paper *paper)

@@ -334,9 +334,14 @@ static void wake_due(bh_scheduler *s, bh_mono now)
 		settle(s, lane, now);
 }
 
+bool bh_scheduler_awaits_records(const bh_scheduler *s)
+{
+	return s->in_hand - s->in_flight >= s->limits.recording_max;
+}
+
 static bool may_send_more(const bh_scheduler *s)
 {
-	return s->in_flight < s->limits.in_flight_max && s->in_hand - s->in_flight < s->limits.recording_max;
+	return s->in_flight < s->limits.in_flight_max && !bh_scheduler_awaits_records(s);
 }
 
 bh_decision bh_scheduler_next(bh_scheduler *s, bh_now now)
@@ -365,8 +370,8 @@ bh_decision bh_scheduler_next(bh_scheduler *s, bh_now now)
 	return (bh_decision){.kind = BH_DECIDE_WAIT, .wait = wait};
 }
 
-void bh_scheduler_refilled(bh_scheduler *s, bh_id webhook, const bh_waiting *rows, size_t count, size_t limit,
-			   bh_now now)
+void bh_scheduler_refilled(bh_scheduler *s, bh_id webhook, const bh_waiting *rows, bh_event *const *events,
+			   size_t count, size_t limit, bh_now now)
 {
 	bh_lane *lane = find_lane(s, webhook);
 	g_assert(lane && lane->is_open && lane->more);
@@ -379,6 +384,7 @@ void bh_scheduler_refilled(bh_scheduler *s, bh_id webhook, const bh_waiting *row
 		item->due = bh_mono_of(rows[i].due_at, now);
 		item->lane = lane;
 		g_hash_table_insert(s->items, &item->waiting.delivery, item);
+		carry_event(s, item, events ? events[i] : NULL);
 		bh_heap_add(&lane->window, item);
 	}
 	lane->more = count == limit;

@@ -69,8 +69,12 @@ typedef struct bh_decision {
 
 bh_decision bh_scheduler_next(bh_scheduler *s, bh_now now);
 
-/* What the store had; fewer rows than the limit: nothing is behind them. */
-void bh_scheduler_refilled(bh_scheduler *s, bh_id webhook, const bh_waiting *rows, size_t count, size_t limit, bh_now now);
+/*
+ * What the store had; fewer rows than the limit: nothing is behind them. `events` (may be NULL) has the payload of each, or
+ * NULL; references are taken.
+ */
+void bh_scheduler_refilled(bh_scheduler *s, bh_id webhook, const bh_waiting *rows, bh_event *const *events, size_t count,
+			   size_t limit, bh_now now);
 
 /* The store could not answer the refill: ask again at `at`. */
 void bh_scheduler_refill_failed(bh_scheduler *s, bh_id webhook, bh_mono at);
@@ -94,6 +98,9 @@ bh_scheduler_facts bh_scheduler_look(const bh_scheduler *s);
  * Looks at every lane: not for each turn.
  */
 bool bh_scheduler_oldest_due(const bh_scheduler *s, bh_mono now, bh_mono *ret_due);
+
+/* Is nothing sent because too many outcomes are not durable yet? */
+bool bh_scheduler_awaits_records(const bh_scheduler *s);
 
 /* Is this webhook's lane open with nothing in memory and nothing known in the store? For the slow look. */
 bool bh_scheduler_is_idle(const bh_scheduler *s, bh_id webhook);

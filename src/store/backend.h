@@ -19,6 +19,8 @@ typedef struct bh_backend {
 	bool (*webhooks_waiting)(bh_reader *r, bh_state state, GArray *ret, GError **error);
 	bool (*count)(bh_reader *r, bh_id webhook, bh_state state, size_t most, size_t *ret, GError **error);
 	bh_event *(*event)(bh_reader *r, bh_id event, GError **error);
+	bool (*payloads)(bh_reader *r, const bh_waiting *rows, size_t count, size_t bytes_max, bh_event **events,
+			 GError **error);
 	bh_event *(*event_of_caller)(bh_reader *r, bh_id caller_key, const char *caller_id, GError **error);
 	bh_delivery *(*delivery)(bh_reader *r, bh_id delivery, GError **error);
 	bh_findings *(*findings)(bh_reader *r, bh_id event, GError **error);

@@ -69,6 +69,12 @@ bh_event *bh_reader_event(bh_reader *r, bh_id event, GError **error)
 	return r->backend->event(r, event, error);
 }
 
+bool bh_reader_payloads(bh_reader *r, const bh_waiting *rows, size_t count, size_t bytes_max, bh_event **events,
+			GError **error)
+{
+	return r->backend->payloads(r, rows, count, bytes_max, events, error);
+}
+
 bh_event *bh_reader_event_of_caller(bh_reader *r, bh_id caller_key, const char *caller_id, GError **error)
 {
 	return r->backend->event_of_caller(r, caller_key, caller_id, error);

@@ -170,6 +170,13 @@ bool bh_reader_count(bh_reader *r, bh_id webhook, bh_state state, size_t most, s
 
 /* NULL with NOT_FOUND, or the store's error. The result is the caller's. */
 bh_event *bh_reader_event(bh_reader *r, bh_id event, GError **error);
+/*
+ * The events of `count` waiting deliveries, read at one moment: much less than so many single looks. Where `events` has one
+ * already it stays; of the others each gets a reference, NULL for one that is not there, and for those after `bytes_max`
+ * bytes of them were read.
+ */
+bool bh_reader_payloads(bh_reader *r, const bh_waiting *rows, size_t count, size_t bytes_max, bh_event **events,
+			GError **error);
 bh_delivery *bh_reader_delivery(bh_reader *r, bh_id delivery, GError **error);
 /* The event that API key `caller_key` handed over under `caller_id`; NULL with NOT_FOUND: none is stored. */
 bh_event *bh_reader_event_of_caller(bh_reader *r, bh_id caller_key, const char *caller_id, GError **error);

@@ -24,6 +24,7 @@ typedef struct house {
 	bh_journal *journal;
 	bh_reader *reader;
 	receiver *receiver;
+	size_t recording_max;
 } house;
 
 static bool write_all(house *h, bh_write **writes, size_t count, GError **error)
@@ -52,8 +53,11 @@ static void open_engine(house *h)
 	h->store = bh_store_open(url, h->sealer, &error);
 	g_assert_no_error(error);
 	h->directory = bh_directory_new(bh_store_load_directory(h->store, &error));
-	bh_loops_rooms rooms = {
-		.store = h->store, .directory = h->directory, .sealer = h->sealer, .data_dir = h->folder};
+	bh_loops_rooms rooms = {.store = h->store,
+				.directory = h->directory,
+				.sealer = h->sealer,
+				.data_dir = h->folder,
+				.recording_max = h->recording_max};
 	h->loops = bh_loops_new(&rooms, h->settings, h->guard, h->methods, &error);
 	g_assert_no_error(error);
 	bh_journal_listener listener = bh_loops_listener(h->loops);
@@ -434,6 +438,24 @@ static void a_silent_receiver_costs_the_time_out_and_no_more(void)
 	close_house(h);
 }
 
+static void records_that_hold_up_the_sending_wake_it_when_they_are_durable(void)
+{
+	house *h = open_house((const act *const[]){POLITE, NULL}, QUICK);
+	close_engine(h);
+	h->recording_max = 1;
+	open_engine(h);
+	bh_id ids[20];
+	for (size_t i = 0; i < G_N_ELEMENTS(ids); i++)
+		ids[i] = hand_over(h);
+	bh_mono started = bh_clock_mono();
+	start_loops(h);
+	for (size_t i = 0; i < G_N_ELEMENTS(ids); i++)
+		bh_delivery_free(await_state(h, ids[i], BH_STATE_DELIVERED));
+	/* Not by the slow look of each minute, which would find them too. */
+	g_assert_cmpint(bh_mono_since(bh_clock_mono(), started), <, BH_MINUTE);
+	close_house(h);
+}
+
 static void the_last_attempt_exhausts(void)
 {
 	static const act never[] = {{READ}, {SEND, "HTTP/1.1 500 No\r\nContent-Length: 0\r\n\r\n"}, {AGAIN}};
@@ -461,6 +483,7 @@ int main(int argc, char **argv)
 	TEST(what_was_in_flight_at_an_unclean_stop_is_told_and_sent_again);
 	TEST(a_delivery_in_flight_at_three_unclean_stops_is_set_aside);
 	TEST(a_silent_receiver_costs_the_time_out_and_no_more);
+	TEST(records_that_hold_up_the_sending_wake_it_when_they_are_durable);
 	TEST(the_last_attempt_exhausts);
 	return g_test_run();
 }

@@ -55,7 +55,8 @@ static void refill(world *w, const bh_decision *d)
 	}
 	w->refills++;
 	w->rows_read += rows->len;
-	bh_scheduler_refilled(w->scheduler, d->webhook, (bh_waiting *)(void *)rows->data, rows->len, d->limit, w->now);
+	bh_scheduler_refilled(w->scheduler, d->webhook, (bh_waiting *)(void *)rows->data, NULL, rows->len, d->limit,
+			      w->now);
 }
 
 /* Everything that may be sent now is sent; returns the wait. */

@@ -204,6 +204,30 @@ bh_event *bh_sqlite_event(bh_reader *r, bh_id event, GError **error)
 	return read_event(&rows, error);
 }
 
+/* One transaction takes the locks once for all. */
+bool bh_sqlite_payloads(bh_reader *r, const bh_waiting *rows, size_t count, size_t bytes_max, bh_event **events,
+			GError **error)
+{
+	size_t bytes = 0;
+	g_auto(bh_tx) tx = bh_tx_read(db_of(r), error);
+
+	if (!tx.db)
+		return false;
+	for (size_t i = 0; i < count && bytes < bytes_max; i++) {
+		g_autoptr(GError) trouble = NULL;
+		if (events[i])
+			continue;
+		events[i] = bh_sqlite_event(r, rows[i].event, &trouble);
+		if (events[i])
+			bytes += events[i]->bytes;
+		else if (!g_error_matches(trouble, BH_ERROR, BH_ERROR_NOT_FOUND)) {
+			g_propagate_error(error, g_steal_pointer(&trouble));
+			return false;
+		}
+	}
+	return true;
+}
+
 static const bh_sql EVENT_OF_CALLER = {
 	BH_SQL_EVENT_OF_CALLER,
 	"read an event by its caller's id",

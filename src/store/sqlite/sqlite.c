@@ -212,6 +212,7 @@ const bh_backend bh_sqlite_backend = {
 	.webhooks_waiting = bh_sqlite_webhooks_waiting,
 	.count = bh_sqlite_count,
 	.event = bh_sqlite_event,
+	.payloads = bh_sqlite_payloads,
 	.event_of_caller = bh_sqlite_event_of_caller,
 	.delivery = bh_sqlite_delivery,
 	.findings = bh_sqlite_findings,

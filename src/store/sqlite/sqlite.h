@@ -50,6 +50,8 @@ bool bh_sqlite_waiting(bh_reader *r, bh_id webhook, bh_usec after_due, bh_id aft
 bool bh_sqlite_webhooks_waiting(bh_reader *r, bh_state state, GArray *ret, GError **error);
 bool bh_sqlite_count(bh_reader *r, bh_id webhook, bh_state state, size_t most, size_t *ret, GError **error);
 bh_event *bh_sqlite_event(bh_reader *r, bh_id event, GError **error);
+bool bh_sqlite_payloads(bh_reader *r, const bh_waiting *rows, size_t count, size_t bytes_max, bh_event **events,
+			GError **error);
 bh_event *bh_sqlite_event_of_caller(bh_reader *r, bh_id caller_key, const char *caller_id, GError **error);
 bh_delivery *bh_sqlite_delivery(bh_reader *r, bh_id delivery, GError **error);
 bh_findings *bh_sqlite_findings(bh_reader *r, bh_id event, GError **error);
