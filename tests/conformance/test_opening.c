@@ -132,6 +132,71 @@ static void a_newer_schema_is_refused(void)
 	house_close(h);
 }
 
+static void put_something(house *h)
+{
+	note *n = note_change(BH_CHANGE_WEBHOOK_PUT);
+	bh_webhook *w = n->change.webhook = bh_webhook_new();
+
+	w->id = 71;
+	w->revision = 1;
+	w->name = g_strdup("");
+	w->method = g_strdup("none");
+	w->settings = g_strdup("{}");
+	w->events = g_strsplit("*", ",", -1);
+	w->secret = bh_secret_random(32);
+	apply_and_free(h, n);
+}
+
+/* Somebody wrote to the file, or the disk did: the start names the row and what is wrong with it. */
+static void a_damaged_row_of_the_directory_is_named(void)
+{
+	static const struct {
+		const char *damage, *word;
+	} rows[] = {
+		{"UPDATE webhook SET shape = 'round'", "round"},
+		{"UPDATE webhook SET disabled = 'perhaps'", "perhaps"},
+		{"UPDATE webhook SET events = '{}'", "array"},
+		{"UPDATE webhook SET headers = '[\"X-Name\"]'", "headers"},
+		{"UPDATE webhook SET secret = 'AAAA'", "seal.key"},
+	};
+
+	for (size_t i = 0; i < G_N_ELEMENTS(rows); i++) {
+		house *h = house_open();
+		g_autoptr(GError) error = NULL;
+		put_something(h);
+		house_shut(h);
+		run_sql(h, "bellhop.db", rows[i].damage);
+		house_unshut(h);
+
+		g_assert_null(bh_store_load_directory(h->store, &error));
+
+		g_assert_nonnull(strstr(error->message, "row \"71\""));
+		g_assert_nonnull(strstr(error->message, rows[i].word));
+		house_close(h);
+	}
+}
+
+static void damaged_words_in_a_row_are_an_error(void)
+{
+	house *h = house_open();
+	g_autoptr(GError) error = NULL;
+	bh_id id = delivery_in(h, 71, BH_STATE_PENDING);
+	g_autoptr(bh_delivery) d = delivery_of(h, id);
+	apply_and_free(h, note_record(id, 1, BH_STATE_DELIVERED, 1, 0));
+	house_shut(h);
+	run_sql(h, "bellhop.db",
+		"UPDATE attempt SET facts = 'delivered - 200'; UPDATE event SET findings = '71:perhaps:0'");
+	house_unshut(h);
+
+	g_assert_null(bh_reader_attempts(h->reader, id, 0, 10, &error));
+	g_assert_error(error, BH_ERROR, BH_ERROR_IO);
+	g_clear_error(&error);
+	g_assert_null(bh_reader_findings(h->reader, d->event_id, &error));
+	g_assert_error(error, BH_ERROR, BH_ERROR_IO);
+	g_assert_nonnull(strstr(error->message, "71:perhaps:0"));
+	house_close(h);
+}
+
 static void another_programs_database_is_left_alone(void)
 {
 	house *h = house_open();
@@ -235,6 +300,8 @@ void add_opening_tests(void)
 	g_test_add_func("/store/lock/other_name", another_name_of_the_file_leads_to_the_same_lock);
 	g_test_add_func("/store/lock/link", a_lock_file_that_is_a_link_is_refused);
 	g_test_add_func("/store/file/newer_schema", a_newer_schema_is_refused);
+	g_test_add_func("/store/file/damaged_directory", a_damaged_row_of_the_directory_is_named);
+	g_test_add_func("/store/file/damaged_words", damaged_words_in_a_row_are_an_error);
 	g_test_add_func("/store/file/other_program", another_programs_database_is_left_alone);
 	g_test_add_func("/store/file/no_database", a_file_that_is_no_database_is_left_alone);
 	g_test_add_func("/store/file/no_such_place", a_place_that_cannot_be_is_named);

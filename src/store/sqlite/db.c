@@ -4,9 +4,21 @@
 
 #include <errno.h>
 
-static const bh_sql BEGIN_READ = {BH_SQL_BEGIN_READ, "begin to read", "BEGIN"};
-static const bh_sql BEGIN_WRITE = {BH_SQL_BEGIN_WRITE, "begin to write", "BEGIN IMMEDIATE"};
-static const bh_sql COMMIT = {BH_SQL_COMMIT, "commit", "COMMIT"};
+static const bh_sql BEGIN_READ = {
+	BH_SQL_BEGIN_READ,
+	"begin to read",
+	"BEGIN",
+};
+static const bh_sql BEGIN_WRITE = {
+	BH_SQL_BEGIN_WRITE,
+	"begin to write",
+	"BEGIN IMMEDIATE",
+};
+static const bh_sql COMMIT = {
+	BH_SQL_COMMIT,
+	"commit",
+	"COMMIT",
+};
 
 bool bh_db_open(bh_db *db, const char *path, bool read_only, GError **error)
 {

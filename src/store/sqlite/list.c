@@ -118,17 +118,29 @@ static bool take_all(bh_rows *rows, bh_newest *newest, GError **error)
 	return !rows->failed;
 }
 
-static const bh_sql LIST_ALL = {BH_SQL_LIST_DELIVERIES, "list deliveries",
-				"SELECT id FROM delivery WHERE id < ?1 ORDER BY id DESC LIMIT ?2"};
-static const bh_sql LIST_DELIVERED = {BH_SQL_LIST_DELIVERED, "list deliveries that were delivered",
-				      "SELECT id FROM delivery WHERE id < ?1 AND state = 3 ORDER BY id DESC LIMIT ?2"};
+static const bh_sql LIST_ALL = {
+	BH_SQL_LIST_DELIVERIES,
+	"list deliveries",
+	"SELECT id FROM delivery WHERE id < ?1 ORDER BY id DESC LIMIT ?2",
+};
+static const bh_sql LIST_DELIVERED = {
+	BH_SQL_LIST_DELIVERED,
+	"list deliveries that were delivered",
+	"SELECT id FROM delivery WHERE id < ?1 AND state = 3 ORDER BY id DESC LIMIT ?2",
+};
 /* Sorts what is pending, keeping no more than the page: a quarter of a second for a million, and no index to keep. */
-static const bh_sql LIST_PENDING = {BH_SQL_LIST_PENDING, "list pending deliveries",
-				    "SELECT id FROM delivery INDEXED BY delivery_pending WHERE state = 2 AND id < ?1"
-				    " ORDER BY id DESC LIMIT ?2"};
-static const bh_sql LIST_UNUSUAL = {BH_SQL_LIST_UNUSUAL, "list deliveries in a state",
-				    "SELECT id FROM delivery INDEXED BY delivery_unusual WHERE id < ?1 AND state = ?3"
-				    " AND state > 3 ORDER BY id DESC LIMIT ?2"};
+static const bh_sql LIST_PENDING = {
+	BH_SQL_LIST_PENDING,
+	"list pending deliveries",
+	"SELECT id FROM delivery INDEXED BY delivery_pending WHERE state = 2 AND id < ?1 ORDER BY id DESC"
+	" LIMIT ?2",
+};
+static const bh_sql LIST_UNUSUAL = {
+	BH_SQL_LIST_UNUSUAL,
+	"list deliveries in a state",
+	"SELECT id FROM delivery INDEXED BY delivery_unusual WHERE id < ?1 AND state = ?3 AND state > 3"
+	" ORDER BY id DESC LIMIT ?2",
+};
 
 static const bh_sql *list_of(bh_state state)
 {
@@ -154,13 +166,17 @@ static bool of_everybody(bh_sqlite_reader *r, const bh_list *list, bh_newest *ne
 }
 
 static const bh_sql LIST_PENDING_OF = {
-	BH_SQL_LIST_PENDING_OF_WEBHOOK, "list pending deliveries of a webhook",
-	"SELECT id FROM delivery INDEXED BY delivery_pending WHERE webhook_id = ?1 AND state = 2 AND id < ?2"
-	" ORDER BY id DESC LIMIT ?3"};
-static const bh_sql LIST_UNUSUAL_OF = {BH_SQL_LIST_UNUSUAL_OF_WEBHOOK, "list deliveries of a webhook in a state",
-				       "SELECT id FROM delivery INDEXED BY delivery_unusual_by_webhook WHERE "
-				       "webhook_id = ?1 AND id < ?2 AND state = ?4"
-				       " AND state > 3 ORDER BY id DESC LIMIT ?3"};
+	BH_SQL_LIST_PENDING_OF_WEBHOOK,
+	"list pending deliveries of a webhook",
+	"SELECT id FROM delivery INDEXED BY delivery_pending WHERE webhook_id = ?1 AND state = 2"
+	" AND id < ?2 ORDER BY id DESC LIMIT ?3",
+};
+static const bh_sql LIST_UNUSUAL_OF = {
+	BH_SQL_LIST_UNUSUAL_OF_WEBHOOK,
+	"list deliveries of a webhook in a state",
+	"SELECT id FROM delivery INDEXED BY delivery_unusual_by_webhook WHERE webhook_id = ?1 AND id < ?2"
+	" AND state = ?4 AND state > 3 ORDER BY id DESC LIMIT ?3",
+};
 
 static bool of_webhook(bh_sqlite_reader *r, bh_id webhook, const bh_list *list, bh_newest *newest, GError **error)
 {
@@ -177,8 +193,11 @@ static bool of_webhook(bh_sqlite_reader *r, bh_id webhook, const bh_list *list, 
 	return take_all(&rows, newest, error);
 }
 
-static const bh_sql STATE_OF = {BH_SQL_STATE_OF, "look up a delivery's state",
-				"SELECT state FROM delivery WHERE id = ?1"};
+static const bh_sql STATE_OF = {
+	BH_SQL_STATE_OF,
+	"look up a delivery's state",
+	"SELECT state FROM delivery WHERE id = ?1",
+};
 
 static bool keep_state(bh_db *db, bh_id id, const bh_list *list, bool *ret_keep, GError **error)
 {
@@ -218,8 +237,11 @@ static bool of_webhooks(bh_sqlite_reader *r, const bh_list *list, bh_newest *new
 
 /* --- Events -------------------------------------------------------------------------------------------------- */
 
-static const bh_sql LIST_EVENTS = {BH_SQL_LIST_EVENTS, "list events",
-				   "SELECT id FROM event WHERE id < ?1 ORDER BY id DESC LIMIT ?2"};
+static const bh_sql LIST_EVENTS = {
+	BH_SQL_LIST_EVENTS,
+	"list events",
+	"SELECT id FROM event WHERE id < ?1 ORDER BY id DESC LIMIT ?2",
+};
 
 static bool all_events(bh_sqlite_reader *r, const bh_list *list, bh_newest *newest, GError **error)
 {

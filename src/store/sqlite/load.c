@@ -21,18 +21,34 @@ static bool take_property(loading *l, const bh_rows *rows, GError **error);
 static bool take_webhook(loading *l, const bh_rows *rows, GError **error);
 static bool take_key(loading *l, const bh_rows *rows, GError **error);
 
-static const bh_sql LOAD_MANAGERS = {-1, "load the managers",
-				     "SELECT id, name, email, role, created_at, updated_at FROM manager ORDER BY id"};
-static const bh_sql LOAD_TYPES = {-1, "load the event types", "SELECT name, definition FROM event_type ORDER BY name"};
-static const bh_sql LOAD_PROPERTIES = {-1, "load the properties",
-				       "SELECT id, name, created_at, updated_at FROM property ORDER BY id"};
+static const bh_sql LOAD_MANAGERS = {
+	-1,
+	"load the managers",
+	"SELECT id, name, email, role, created_at, updated_at FROM manager ORDER BY id",
+};
+static const bh_sql LOAD_TYPES = {
+	-1,
+	"load the event types",
+	"SELECT name, definition FROM event_type ORDER BY name",
+};
+static const bh_sql LOAD_PROPERTIES = {
+	-1,
+	"load the properties",
+	"SELECT id, name, created_at, updated_at FROM property ORDER BY id",
+};
 static const bh_sql LOAD_WEBHOOKS = {
-	-1, "load the webhooks",
-	"SELECT id, revision, manager_id, name, method, settings, shape, events, properties, channel_id, full_payload,"
-	" total_timeout, headers, secret, old_secret, old_secret_until, disabled, disabled_reason, disabled_at,"
-	" created_at, updated_at FROM webhook ORDER BY id"};
-static const bh_sql LOAD_KEYS = {-1, "load the keys",
-				 "SELECT id, role, manager_id, name, hash, created_at FROM api_key ORDER BY id"};
+	-1,
+	"load the webhooks",
+	"SELECT id, revision, manager_id, name, method, settings, shape, events, properties, channel_id,"
+	" full_payload, total_timeout, headers, secret, old_secret, old_secret_until, disabled,"
+	" disabled_reason, disabled_at, created_at, updated_at"
+	" FROM webhook ORDER BY id",
+};
+static const bh_sql LOAD_KEYS = {
+	-1,
+	"load the keys",
+	"SELECT id, role, manager_id, name, hash, created_at FROM api_key ORDER BY id",
+};
 
 static void loading_clear(loading *l)
 {
@@ -105,8 +121,10 @@ static bool take_type(loading *l, const bh_rows *rows, GError **error)
 }
 
 static const bh_sql LOAD_MANAGERS_OF = {
-	-1, "load a property's managers",
-	"SELECT manager_id FROM property_manager WHERE property_id = ?1 ORDER BY place"};
+	-1,
+	"load a property's managers",
+	"SELECT manager_id FROM property_manager WHERE property_id = ?1 ORDER BY place",
+};
 
 static char **managers_of(loading *l, const char *property, GError **error)
 {

@@ -27,14 +27,19 @@ static bh_db *db_of(bh_reader *r)
  * million, when a sweep made them so.
  */
 static const bh_sql WAITING_DUE_THEN = {
-	BH_SQL_WAITING_DUE_THEN, "read waiting deliveries",
+	BH_SQL_WAITING_DUE_THEN,
+	"read waiting deliveries",
 	"SELECT id, event_id, webhook_id, at, created_at, spent, attempts, is_test"
-	" FROM delivery INDEXED BY delivery_pending"
-	" WHERE webhook_id = ?1 AND state = 2 AND at = ?2 AND id > ?3 ORDER BY id LIMIT ?4"};
-static const bh_sql WAITING_LATER = {BH_SQL_WAITING_LATER, "read waiting deliveries",
-				     "SELECT id, event_id, webhook_id, at, created_at, spent, attempts, is_test"
-				     " FROM delivery INDEXED BY delivery_pending"
-				     " WHERE webhook_id = ?1 AND state = 2 AND at > ?2 ORDER BY at, id LIMIT ?3"};
+	" FROM delivery INDEXED BY delivery_pending WHERE webhook_id = ?1 AND state = 2 AND at = ?2"
+	" AND id > ?3 ORDER BY id LIMIT ?4",
+};
+static const bh_sql WAITING_LATER = {
+	BH_SQL_WAITING_LATER,
+	"read waiting deliveries",
+	"SELECT id, event_id, webhook_id, at, created_at, spent, attempts, is_test"
+	" FROM delivery INDEXED BY delivery_pending WHERE webhook_id = ?1 AND state = 2 AND at > ?2"
+	" ORDER BY at, id LIMIT ?3",
+};
 
 static bool take_waiting(bh_rows *rows, GArray *ret, GError **error)
 {
@@ -93,13 +98,17 @@ bool bh_sqlite_waiting(bh_reader *r, bh_id webhook, bh_usec after_due, bh_id aft
 
 /* One seek for each webhook: the first entry of the index behind the last webhook found. */
 static const bh_sql NEXT_PENDING_WEBHOOK = {
-	BH_SQL_NEXT_PENDING_WEBHOOK, "find webhooks with pending deliveries",
+	BH_SQL_NEXT_PENDING_WEBHOOK,
+	"find webhooks with pending deliveries",
 	"SELECT webhook_id FROM delivery INDEXED BY delivery_pending WHERE webhook_id > ?1 AND state = 2"
-	" ORDER BY webhook_id LIMIT 1"};
+	" ORDER BY webhook_id LIMIT 1",
+};
 static const bh_sql NEXT_HELD_WEBHOOK = {
-	BH_SQL_NEXT_HELD_WEBHOOK, "find webhooks with held deliveries",
-	"SELECT webhook_id FROM delivery INDEXED BY delivery_unusual_by_webhook"
-	" WHERE state = 4 AND state > 3 AND webhook_id > ?1 ORDER BY webhook_id LIMIT 1"};
+	BH_SQL_NEXT_HELD_WEBHOOK,
+	"find webhooks with held deliveries",
+	"SELECT webhook_id FROM delivery INDEXED BY delivery_unusual_by_webhook WHERE state = 4"
+	" AND state > 3 AND webhook_id > ?1 ORDER BY webhook_id LIMIT 1",
+};
 
 static bool next_webhook(bh_reader *r, const bh_sql *sql, bh_id *webhook, bool *ret_found, GError **error)
 {
@@ -134,12 +143,17 @@ bool bh_sqlite_webhooks_waiting(bh_reader *r, bh_state state, GArray *ret, GErro
 }
 
 static const bh_sql COUNT_PENDING = {
-	BH_SQL_COUNT_PENDING, "count pending deliveries",
-	"SELECT count(*) FROM (SELECT 1 FROM delivery INDEXED BY delivery_pending WHERE webhook_id = ?1 AND state = 2"
-	" LIMIT ?2)"};
-static const bh_sql COUNT_HELD = {BH_SQL_COUNT_HELD, "count held deliveries",
-				  "SELECT count(*) FROM (SELECT 1 FROM delivery INDEXED BY delivery_unusual_by_webhook"
-				  " WHERE state = 4 AND state > 3 AND webhook_id = ?1 LIMIT ?2)"};
+	BH_SQL_COUNT_PENDING,
+	"count pending deliveries",
+	"SELECT count(*) FROM (SELECT 1 FROM delivery INDEXED BY delivery_pending WHERE webhook_id = ?1"
+	" AND state = 2 LIMIT ?2)",
+};
+static const bh_sql COUNT_HELD = {
+	BH_SQL_COUNT_HELD,
+	"count held deliveries",
+	"SELECT count(*) FROM (SELECT 1 FROM delivery INDEXED BY delivery_unusual_by_webhook"
+	" WHERE state = 4 AND state > 3 AND webhook_id = ?1 LIMIT ?2)",
+};
 
 bool bh_sqlite_count(bh_reader *r, bh_id webhook, bh_state state, size_t most, size_t *ret, GError **error)
 {
@@ -159,9 +173,12 @@ bool bh_sqlite_count(bh_reader *r, bh_id webhook, bh_state state, size_t most, s
 /* --- One thing by its id ------------------------------------------------------------------------------------- */
 
 static const bh_sql EVENT = {
-	BH_SQL_EVENT, "read an event",
-	"SELECT id, type, occurred_at, accepted_at, property_id, manager_id, actor, actor_is_manager, caller_id,"
-	" traceparent, channel_id, data, details, channel FROM event WHERE id = ?1"};
+	BH_SQL_EVENT,
+	"read an event",
+	"SELECT id, type, occurred_at, accepted_at, property_id, manager_id, actor, actor_is_manager,"
+	" caller_id, traceparent, channel_id, data, details, channel"
+	" FROM event WHERE id = ?1",
+};
 static bool not_found(const bh_rows *rows, const char *what, GError **error)
 {
 	if (!rows->failed)
@@ -231,8 +248,9 @@ bool bh_sqlite_payloads(bh_reader *r, const bh_waiting *rows, size_t count, size
 static const bh_sql EVENT_OF_CALLER = {
 	BH_SQL_EVENT_OF_CALLER,
 	"read an event by its caller's id",
-	"SELECT id, type, occurred_at, accepted_at, property_id, manager_id, actor, actor_is_manager, caller_id,"
-	" traceparent, channel_id, data, details, channel FROM event WHERE id = ?1 AND caller_key = ?2 AND caller_id = ?3",
+	"SELECT id, type, occurred_at, accepted_at, property_id, manager_id, actor, actor_is_manager,"
+	" caller_id, traceparent, channel_id, data, details, channel"
+	" FROM event WHERE id = ?1 AND caller_key = ?2 AND caller_id = ?3",
 };
 
 static bh_event *event_if_of(bh_reader *r, bh_id event, bh_id caller_key, const char *caller_id, GError **error)
@@ -270,9 +288,11 @@ bh_event *bh_sqlite_event_of_caller(bh_reader *reader, bh_id caller_key, const c
 }
 
 static const bh_sql DELIVERY = {
-	BH_SQL_DELIVERY, "read a delivery",
+	BH_SQL_DELIVERY,
+	"read a delivery",
 	"SELECT id, event_id, webhook_id, manager_id, state, created_at, at, spent, attempts, reason, is_test"
-	" FROM delivery WHERE id = ?1"};
+	" FROM delivery WHERE id = ?1",
+};
 
 bh_delivery *bh_sqlite_delivery(bh_reader *r, bh_id delivery, GError **error)
 {
@@ -301,8 +321,11 @@ bh_delivery *bh_sqlite_delivery(bh_reader *r, bh_id delivery, GError **error)
 	return d;
 }
 
-static const bh_sql FINDINGS = {BH_SQL_FINDINGS, "read an event's findings",
-				"SELECT findings FROM event WHERE id = ?1"};
+static const bh_sql FINDINGS = {
+	BH_SQL_FINDINGS,
+	"read an event's findings",
+	"SELECT findings FROM event WHERE id = ?1",
+};
 
 bh_findings *bh_sqlite_findings(bh_reader *r, bh_id event, GError **error)
 {
@@ -320,9 +343,12 @@ bh_findings *bh_sqlite_findings(bh_reader *r, bh_id event, GError **error)
 
 /* --- Attempts, audit ----------------------------------------------------------------------------------------- */
 
-static const bh_sql ATTEMPTS = {BH_SQL_ATTEMPTS, "read attempts",
-				"SELECT delivery_id, number, started_at, facts, sentence, request, response, body, sent"
-				" FROM attempt WHERE delivery_id = ?1 AND number > ?2 ORDER BY number LIMIT ?3"};
+static const bh_sql ATTEMPTS = {
+	BH_SQL_ATTEMPTS,
+	"read attempts",
+	"SELECT delivery_id, number, started_at, facts, sentence, request, response, body, sent"
+	" FROM attempt WHERE delivery_id = ?1 AND number > ?2 ORDER BY number LIMIT ?3",
+};
 
 /* What the caller sees, and where its texts are. */
 typedef struct kept_attempt {
@@ -389,8 +415,11 @@ GPtrArray *bh_sqlite_attempts(bh_reader *r, bh_id delivery, int after, size_t li
 	return rows.failed ? NULL : g_steal_pointer(&attempts);
 }
 
-static const bh_sql AUDIT = {BH_SQL_AUDIT, "read the audit log",
-			     "SELECT id, at, who, came_from, what FROM audit WHERE id < ?1 ORDER BY id DESC LIMIT ?2"};
+static const bh_sql AUDIT = {
+	BH_SQL_AUDIT,
+	"read the audit log",
+	"SELECT id, at, who, came_from, what FROM audit WHERE id < ?1 ORDER BY id DESC LIMIT ?2",
+};
 
 GPtrArray *bh_sqlite_audit(bh_reader *r, int64_t before, size_t limit, GError **error)
 {
@@ -415,7 +444,11 @@ GPtrArray *bh_sqlite_audit(bh_reader *r, int64_t before, size_t limit, GError **
 
 /* --- Health -------------------------------------------------------------------------------------------------- */
 
-static const bh_sql HEALTH = {BH_SQL_HEALTH, "read anything", "SELECT 1 FROM shelf LIMIT 1"};
+static const bh_sql HEALTH = {
+	BH_SQL_HEALTH,
+	"read anything",
+	"SELECT 1 FROM shelf LIMIT 1",
+};
 
 static int64_t size_of(const char *path)
 {

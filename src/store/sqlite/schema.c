@@ -6,9 +6,21 @@
 
 #define APPLICATION_ID 0x42454c4c /* "BELL" */
 
-static const bh_sql READ_APPLICATION = {-1, "read whose file it is", "PRAGMA application_id"};
-static const bh_sql READ_VERSION = {-1, "read its schema number", "PRAGMA user_version"};
-static const bh_sql COUNT_TABLES = {-1, "look for tables", "SELECT count(*) FROM sqlite_schema"};
+static const bh_sql READ_APPLICATION = {
+	-1,
+	"read whose file it is",
+	"PRAGMA application_id",
+};
+static const bh_sql READ_VERSION = {
+	-1,
+	"read its schema number",
+	"PRAGMA user_version",
+};
+static const bh_sql COUNT_TABLES = {
+	-1,
+	"look for tables",
+	"SELECT count(*) FROM sqlite_schema",
+};
 static const char MARK_OURS[] = "PRAGMA application_id = 0x42454c4c";
 
 static bool read_number(bh_db *db, const bh_sql *sql, int64_t *ret, GError **error)

@@ -22,9 +22,8 @@ static bool search_all(search *s, const bh_sql *unshelved, GError **error);
 static const bh_sql UNSHELVED_DELIVERIES = {
 	BH_SQL_UNSHELVED_DELIVERIES,
 	"list the newest deliveries",
-	"SELECT id, webhook_id FROM delivery"
-	" WHERE id > (SELECT coalesce(max(greatest_id), 0) FROM shelf WHERE holds = 'deliveries') AND id < ?1"
-	" ORDER BY id DESC",
+	"SELECT id, webhook_id FROM delivery WHERE id > (SELECT coalesce(max(greatest_id), 0) FROM shelf"
+	" WHERE holds = 'deliveries') AND id < ?1 ORDER BY id DESC",
 };
 
 static bool delivery_fits(search *s, const bh_rows *row)
@@ -297,7 +296,8 @@ static bool look_at_shelf(search *s, shelf *h, GError **error)
 static const bh_sql SHELVES = {
 	BH_SQL_SHELVES,
 	"look through the shelves",
-	"SELECT number, greatest_id, keys FROM shelf WHERE holds = ?1 AND least_id < ?2 ORDER BY number DESC",
+	"SELECT number, greatest_id, keys FROM shelf WHERE holds = ?1 AND least_id < ?2"
+	" ORDER BY number DESC",
 };
 
 static bool look_at_shelves(search *s, GError **error)

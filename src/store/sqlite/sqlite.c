@@ -37,11 +37,18 @@ static const char READER_PRAGMAS[] =
 #define DELIVERIES_A_SHELF 8192
 #define EVENT_KEYS_A_SHELF 16384 /* most events have a type and a property */
 
-static const bh_sql USE_WAL = {-1, "switch it to write-ahead logging", "PRAGMA journal_mode = WAL"};
+static const bh_sql USE_WAL = {
+	-1,
+	"switch it to write-ahead logging",
+	"PRAGMA journal_mode = WAL",
+};
 static const bh_sql LAST_ID = {
-	-1, "look for the greatest id",
-	"SELECT max(coalesce((SELECT max(id) FROM event), 0), coalesce((SELECT max(id) FROM delivery), 0),"
-	" coalesce((SELECT max(id) FROM webhook), 0), coalesce((SELECT max(id) FROM api_key), 0))"};
+	-1,
+	"look for the greatest id",
+	"SELECT max(coalesce((SELECT max(id) FROM event), 0), coalesce((SELECT max(id)"
+	" FROM delivery), 0), coalesce((SELECT max(id) FROM webhook), 0), coalesce((SELECT max(id)"
+	" FROM api_key), 0))",
+};
 
 static void sqlite_close(bh_store *store)
 {

@@ -14,9 +14,21 @@ static bool remove_named(bh_sqlite *s, const bh_sql *sql, const char *name, GErr
 static bool remove_numbered(bh_sqlite *s, const bh_sql *sql, bh_id id, GError **error);
 static bool write_audit(bh_sqlite *s, const bh_write *w, GError **error);
 
-static const bh_sql REMOVE_WEBHOOK = {-1, "remove a webhook", "DELETE FROM webhook WHERE id = ?1"};
-static const bh_sql REMOVE_KEY = {-1, "remove a key", "DELETE FROM api_key WHERE id = ?1"};
-static const bh_sql REMOVE_TYPE = {-1, "remove an event type", "DELETE FROM event_type WHERE name = ?1"};
+static const bh_sql REMOVE_WEBHOOK = {
+	-1,
+	"remove a webhook",
+	"DELETE FROM webhook WHERE id = ?1",
+};
+static const bh_sql REMOVE_KEY = {
+	-1,
+	"remove a key",
+	"DELETE FROM api_key WHERE id = ?1",
+};
+static const bh_sql REMOVE_TYPE = {
+	-1,
+	"remove an event type",
+	"DELETE FROM event_type WHERE name = ?1",
+};
 
 static bool write_change(bh_sqlite *s, const bh_change *c, GError **error)
 {
@@ -50,9 +62,12 @@ bool bh_sqlite_write_change(bh_sqlite *s, bh_write *w, GError **error)
 	return write_change(s, w->change, error) && write_audit(s, w, error);
 }
 
-static const bh_sql PUT_MANAGER = {-1, "write a manager",
-				   "INSERT OR REPLACE INTO manager (id, name, email, role, created_at, updated_at)"
-				   " VALUES (?1, ?2, ?3, ?4, ?5, ?6)"};
+static const bh_sql PUT_MANAGER = {
+	-1,
+	"write a manager",
+	"INSERT OR REPLACE INTO manager (id, name, email, role, created_at, updated_at)"
+	" VALUES (?1, ?2, ?3, ?4, ?5, ?6)",
+};
 
 static bool put_manager(bh_sqlite *s, const bh_manager *m, GError **error)
 {
@@ -70,13 +85,20 @@ static bool put_manager(bh_sqlite *s, const bh_manager *m, GError **error)
 }
 
 static const bh_sql PUT_PROPERTY = {
-	-1, "write a property",
-	"INSERT OR REPLACE INTO property (id, name, created_at, updated_at) VALUES (?1, ?2, ?3, ?4)"};
-static const bh_sql LEAVE_PROPERTY = {-1, "write a property's managers",
-				      "DELETE FROM property_manager WHERE property_id = ?1"};
+	-1,
+	"write a property",
+	"INSERT OR REPLACE INTO property (id, name, created_at, updated_at) VALUES (?1, ?2, ?3, ?4)",
+};
+static const bh_sql LEAVE_PROPERTY = {
+	-1,
+	"write a property's managers",
+	"DELETE FROM property_manager WHERE property_id = ?1",
+};
 static const bh_sql JOIN_PROPERTY = {
-	-1, "write a property's managers",
-	"INSERT INTO property_manager (property_id, place, manager_id) VALUES (?1, ?2, ?3)"};
+	-1,
+	"write a property's managers",
+	"INSERT INTO property_manager (property_id, place, manager_id) VALUES (?1, ?2, ?3)",
+};
 
 static bool join_property(bh_sqlite *s, const bh_property *p, int place, GError **error)
 {
@@ -110,11 +132,14 @@ static bool put_property(bh_sqlite *s, const bh_property *p, GError **error)
 }
 
 static const bh_sql PUT_WEBHOOK = {
-	-1, "write a webhook",
-	"INSERT OR REPLACE INTO webhook (id, revision, manager_id, name, method, settings, shape, events, properties,"
-	" channel_id, full_payload, total_timeout, headers, secret, old_secret, old_secret_until, disabled,"
-	" disabled_reason, disabled_at, created_at, updated_at)"
-	" VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15, ?16, ?17, ?18, ?19, ?20, ?21)"};
+	-1,
+	"write a webhook",
+	"INSERT OR REPLACE INTO webhook (id, revision, manager_id, name, method, settings, shape, events,"
+	" properties, channel_id, full_payload, total_timeout, headers, secret, old_secret,"
+	" old_secret_until, disabled, disabled_reason, disabled_at, created_at, updated_at)"
+	" VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15, ?16, ?17, ?18, ?19, ?20,"
+	" ?21)",
+};
 
 static char *seal_secret(bh_sqlite *s, const bh_webhook *w, const bh_secret *secret, const char *what)
 {
@@ -174,9 +199,12 @@ static bool put_webhook(bh_sqlite *s, const bh_webhook *w, GError **error)
 	return bh_rows_run(&rows, error);
 }
 
-static const bh_sql PUT_KEY = {-1, "write a key",
-			       "INSERT OR REPLACE INTO api_key (id, role, manager_id, name, hash, created_at)"
-			       " VALUES (?1, ?2, ?3, ?4, ?5, ?6)"};
+static const bh_sql PUT_KEY = {
+	-1,
+	"write a key",
+	"INSERT OR REPLACE INTO api_key (id, role, manager_id, name, hash, created_at)"
+	" VALUES (?1, ?2, ?3, ?4, ?5, ?6)",
+};
 
 static bool put_key(bh_sqlite *s, const bh_key *k, GError **error)
 {
@@ -193,8 +221,11 @@ static bool put_key(bh_sqlite *s, const bh_key *k, GError **error)
 	return bh_rows_run(&rows, error);
 }
 
-static const bh_sql PUT_TYPE = {-1, "write an event type",
-				"INSERT OR REPLACE INTO event_type (name, definition) VALUES (?1, ?2)"};
+static const bh_sql PUT_TYPE = {
+	-1,
+	"write an event type",
+	"INSERT OR REPLACE INTO event_type (name, definition) VALUES (?1, ?2)",
+};
 
 static bool put_type(bh_sqlite *s, const bh_event_type *t, GError **error)
 {
@@ -224,7 +255,11 @@ static bool remove_manager(bh_sqlite *s, const char *id, GError **error)
 	return true;
 }
 
-static const bh_sql REMOVE_PROPERTY = {-1, "remove a property", "DELETE FROM property WHERE id = ?1"};
+static const bh_sql REMOVE_PROPERTY = {
+	-1,
+	"remove a property",
+	"DELETE FROM property WHERE id = ?1",
+};
 
 static bool remove_property(bh_sqlite *s, const char *id, GError **error)
 {
@@ -280,8 +315,11 @@ static char *describe(const bh_change *c)
 	g_assert_not_reached();
 }
 
-static const bh_sql WRITE_AUDIT = {-1, "write the audit log",
-				   "INSERT INTO audit (at, who, came_from, what) VALUES (?1, ?2, ?3, ?4)"};
+static const bh_sql WRITE_AUDIT = {
+	-1,
+	"write the audit log",
+	"INSERT INTO audit (at, who, came_from, what) VALUES (?1, ?2, ?3, ?4)",
+};
 
 static bool write_audit(bh_sqlite *s, const bh_write *w, GError **error)
 {

@@ -48,9 +48,11 @@ static int number_of(const bh_write *w)
 }
 
 static const bh_sql MOVE_ATTEMPTED = {
-	BH_SQL_MOVE_ATTEMPTED, "record where a delivery goes",
+	BH_SQL_MOVE_ATTEMPTED,
+	"record where a delivery goes",
 	"UPDATE delivery SET state = ?2, at = ?3, spent = ?4, attempts = max(attempts, ?5), reason = ?6"
-	" WHERE id = ?1 AND (state = 2 OR (state = 4 AND ?7))"};
+	" WHERE id = ?1 AND (state = 2 OR (state = 4 AND ?7))",
+};
 
 static bool move_attempted(bh_sqlite *s, const bh_write *w, bool *ret_moved, GError **error)
 {
@@ -71,8 +73,11 @@ static bool move_attempted(bh_sqlite *s, const bh_write *w, bool *ret_moved, GEr
 	return true;
 }
 
-static const bh_sql COUNT_ATTEMPT = {BH_SQL_COUNT_ATTEMPT, "count an attempt",
-				     "UPDATE delivery SET attempts = max(attempts, ?2) WHERE id = ?1"};
+static const bh_sql COUNT_ATTEMPT = {
+	BH_SQL_COUNT_ATTEMPT,
+	"count an attempt",
+	"UPDATE delivery SET attempts = max(attempts, ?2) WHERE id = ?1",
+};
 
 static bool count_attempt(bh_sqlite *s, const bh_write *w, bool *ret_found, GError **error)
 {
@@ -90,9 +95,12 @@ static bool count_attempt(bh_sqlite *s, const bh_write *w, bool *ret_found, GErr
 
 /* A record that was given twice, because nobody knew whether the first commit held, is kept once. */
 static const bh_sql INSERT_ATTEMPT = {
-	BH_SQL_INSERT_ATTEMPT, "write an attempt",
-	"INSERT INTO attempt (delivery_id, number, started_at, facts, sentence, request, response, body, sent)"
-	" VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9) ON CONFLICT DO NOTHING"};
+	BH_SQL_INSERT_ATTEMPT,
+	"write an attempt",
+	"INSERT INTO attempt (delivery_id, number, started_at, facts, sentence, request, response, body,"
+	" sent)"
+	" VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9) ON CONFLICT DO NOTHING",
+};
 
 static void bind_known_text(bh_rows *rows, int place, const char *text)
 {
@@ -150,8 +158,11 @@ bool bh_sqlite_write_move(bh_sqlite *s, bh_write *w, GError **error)
 	return w->state == BH_STATE_PENDING ? retry(s, w, error) : finish(s, w, error);
 }
 
-static const bh_sql STATE_OF = {BH_SQL_STATE_OF, "look up a delivery's state",
-				"SELECT state FROM delivery WHERE id = ?1"};
+static const bh_sql STATE_OF = {
+	BH_SQL_STATE_OF,
+	"look up a delivery's state",
+	"SELECT state FROM delivery WHERE id = ?1",
+};
 
 static bool state_of(bh_sqlite *s, bh_id delivery, bh_state *ret, bool *ret_found, GError **error)
 {
@@ -167,8 +178,10 @@ static bool state_of(bh_sqlite *s, bh_id delivery, bh_state *ret, bool *ret_foun
 }
 
 static const bh_sql RETRY = {
-	BH_SQL_RETRY, "retry a delivery",
-	"UPDATE delivery SET state = 2, at = ?2, created_at = ?3, spent = 0, reason = ?4 WHERE id = ?1"};
+	BH_SQL_RETRY,
+	"retry a delivery",
+	"UPDATE delivery SET state = 2, at = ?2, created_at = ?3, spent = 0, reason = ?4 WHERE id = ?1",
+};
 
 static bool retry(bh_sqlite *s, const bh_write *w, GError **error)
 {
@@ -183,8 +196,11 @@ static bool retry(bh_sqlite *s, const bh_write *w, GError **error)
 	return bh_rows_run(&rows, error);
 }
 
-static const bh_sql FINISH = {BH_SQL_FINISH, "move a delivery",
-			      "UPDATE delivery SET state = ?2, at = ?3, reason = ?4 WHERE id = ?1"};
+static const bh_sql FINISH = {
+	BH_SQL_FINISH,
+	"move a delivery",
+	"UPDATE delivery SET state = ?2, at = ?3, reason = ?4 WHERE id = ?1",
+};
 
 static bool finish(bh_sqlite *s, const bh_write *w, GError **error)
 {
@@ -208,17 +224,21 @@ static bool newest_of(bh_sqlite *s, const bh_write *w, bh_id *ret, GError **erro
  * since the days on hold were not its fault; what had run out of attempts gets all of them again.
  */
 static const bh_sql SWEEP_PENDING = {
-	BH_SQL_SWEEP_PENDING, "sweep pending deliveries",
-	"UPDATE delivery SET state = ?2, at = ?3, reason = ?4 WHERE id IN"
-	" (SELECT id FROM delivery INDEXED BY delivery_pending WHERE webhook_id = ?1 AND state = 2 AND id <> ?5"
-	" ORDER BY at, id LIMIT ?6)"};
+	BH_SQL_SWEEP_PENDING,
+	"sweep pending deliveries",
+	"UPDATE delivery SET state = ?2, at = ?3, reason = ?4 WHERE id IN (SELECT id"
+	" FROM delivery INDEXED BY delivery_pending WHERE webhook_id = ?1 AND state = 2 AND id <> ?5"
+	" ORDER BY at, id LIMIT ?6)",
+};
 static const bh_sql SWEEP_UNUSUAL = {
-	BH_SQL_SWEEP_UNUSUAL, "sweep deliveries",
+	BH_SQL_SWEEP_UNUSUAL,
+	"sweep deliveries",
 	"UPDATE delivery SET state = ?2, at = ?3, reason = ?4,"
-	" created_at = CASE WHEN ?2 = 2 THEN ?7 ELSE created_at END,"
-	" spent = CASE WHEN ?2 = 2 AND state = 6 THEN 0 ELSE spent END"
-	" WHERE id IN (SELECT id FROM delivery INDEXED BY delivery_unusual_by_webhook"
-	" WHERE webhook_id = ?1 AND state = ?8 AND state > 3 AND id <> ?5 ORDER BY id LIMIT ?6)"};
+	" created_at = CASE WHEN ?2 = 2 THEN ?7 ELSE created_at END, spent = CASE WHEN ?2 = 2"
+	" AND state = 6 THEN 0 ELSE spent END WHERE id IN (SELECT id"
+	" FROM delivery INDEXED BY delivery_unusual_by_webhook WHERE webhook_id = ?1 AND state = ?8"
+	" AND state > 3 AND id <> ?5 ORDER BY id LIMIT ?6)",
+};
 
 bool bh_sqlite_write_sweep(bh_sqlite *s, bh_write *w, GError **error)
 {
@@ -253,11 +273,16 @@ bool bh_sqlite_write_sweep(bh_sqlite *s, bh_write *w, GError **error)
 }
 
 static const bh_sql NEWEST_PENDING = {
-	BH_SQL_NEWEST_PENDING, "find the newest pending delivery",
-	"SELECT max(id) FROM delivery INDEXED BY delivery_pending WHERE webhook_id = ?1 AND state = 2"};
-static const bh_sql NEWEST_UNUSUAL = {BH_SQL_NEWEST_UNUSUAL, "find the newest delivery",
-				      "SELECT max(id) FROM delivery INDEXED BY delivery_unusual_by_webhook"
-				      " WHERE webhook_id = ?1 AND state = ?2 AND state > 3"};
+	BH_SQL_NEWEST_PENDING,
+	"find the newest pending delivery",
+	"SELECT max(id) FROM delivery INDEXED BY delivery_pending WHERE webhook_id = ?1 AND state = 2",
+};
+static const bh_sql NEWEST_UNUSUAL = {
+	BH_SQL_NEWEST_UNUSUAL,
+	"find the newest delivery",
+	"SELECT max(id) FROM delivery INDEXED BY delivery_unusual_by_webhook WHERE webhook_id = ?1"
+	" AND state = ?2 AND state > 3",
+};
 
 static bool newest_of(bh_sqlite *s, const bh_write *w, bh_id *ret, GError **error)
 {

@@ -74,8 +74,9 @@ static bool find_repeat(bh_sqlite *s, bh_write *w, int64_t hash, GError **error)
 static const bh_sql INSERT_EVENT = {
 	BH_SQL_INSERT_EVENT,
 	"write an event",
-	"INSERT INTO event (id, type, occurred_at, accepted_at, property_id, manager_id, actor, actor_is_manager,"
-	" caller_key, caller_id, fingerprint, traceparent, channel_id, findings, data, details, channel)"
+	"INSERT INTO event (id, type, occurred_at, accepted_at, property_id, manager_id, actor,"
+	" actor_is_manager, caller_key, caller_id, fingerprint, traceparent, channel_id, findings, data,"
+	" details, channel)"
 	" VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15, ?16, ?17)",
 };
 
@@ -121,10 +122,13 @@ static bool insert_event(bh_sqlite *s, const bh_write *w, GError **error)
 	return bh_rows_run(&rows, error);
 }
 
-static const bh_sql INSERT_DELIVERY = {BH_SQL_INSERT_DELIVERY, "write a delivery",
-				       "INSERT INTO delivery (id, event_id, webhook_id, manager_id, state, created_at, "
-				       "at, spent, attempts, reason, is_test)"
-				       " VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11)"};
+static const bh_sql INSERT_DELIVERY = {
+	BH_SQL_INSERT_DELIVERY,
+	"write a delivery",
+	"INSERT INTO delivery (id, event_id, webhook_id, manager_id, state, created_at, at, spent, attempts,"
+	" reason, is_test)"
+	" VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11)",
+};
 
 static bh_usec at_of(const bh_delivery *d)
 {
