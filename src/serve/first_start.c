@@ -99,6 +99,26 @@ static bool put_type(bh_span json, const bh_catalogue *catalogue, bh_journal *jo
 	return ok;
 }
 
+/* Nothing of a file is put unless all of it can be. */
+static bool check_types(const bh_json *json, const bh_catalogue *catalogue, GError **error)
+{
+	unsigned number = 1;
+	for (uint32_t c = bh_json_first(json, 0); c != BH_JSON_NONE; c = bh_json_next(json, 0, c), number++) {
+		bh_event_type *type = bh_event_type_parse(bh_json_text(json, c), error);
+		const bh_event_type *known = type ? bh_catalogue_find(catalogue, type->name) : NULL;
+		bool may_be_put = type && !(known && known->built_in);
+		if (type && !may_be_put)
+			g_set_error(error, BH_ERROR, BH_ERROR_CONFLICT, "\"%s\" is built in and cannot be replaced",
+				    type->name);
+		bh_event_type_free(type);
+		if (!may_be_put) {
+			g_prefix_error(error, "type %u: ", number);
+			return false;
+		}
+	}
+	return true;
+}
+
 static bool put_types(bh_span text, bh_directory *directory, bh_journal *journal, GError **error)
 {
 	g_autoptr(bh_json) json = bh_json_new();
@@ -109,6 +129,8 @@ static bool put_types(bh_span text, bh_directory *directory, bh_journal *journal
 		g_set_error(error, BH_ERROR, BH_ERROR_INVALID, "it must hold a JSON array of event types");
 		return false;
 	}
+	if (!check_types(json, bh_snapshot_catalogue(snapshot), error))
+		return false;
 	for (uint32_t c = bh_json_first(json, 0); c != BH_JSON_NONE; c = bh_json_next(json, 0, c))
 		if (!put_type(bh_json_text(json, c), bh_snapshot_catalogue(snapshot), journal, error))
 			return false;

@@ -169,7 +169,8 @@ static bh_methods *load_methods(const bh_settings *s, const bh_methods *previous
 	g_autoptr(GPtrArray) broken = g_ptr_array_new_with_free_func(g_free);
 	bh_methods *methods = bh_methods_load(folder, previous, broken, error);
 	for (guint i = 0; i < broken->len; i++)
-		bh_log(BH_ERR, "method", previous ? "method not loaded; its old version stays" : "method not loaded",
+		bh_log(BH_ERR, "method",
+		       previous ? "method not loaded; a version loaded before stays in force" : "method not loaded",
 		       BH_STR("why", broken->pdata[i]));
 	return methods;
 }

@@ -279,6 +279,32 @@ def test_sighup_reads_the_config_anew_and_keeps_the_old_of_a_broken_one(with_met
     wait_for(one_retry_only, "the new schedule to be used", every=0.1)
 
 
+def test_a_file_of_event_types_is_taken_as_a_whole_or_not_at_all(install, tmp_path):
+    types = tmp_path / "types.json"
+    types.write_text('[{"name": "pool_closed", "group": "pool", "fields": ["property_uid"]}]')
+    bellhop = install(config=f"types_file = {types}\n").start()
+    site = small_world(bellhop)
+    assert site.get("/v1/event-types/pool_closed").ok()["group"] == "pool"
+
+    def refused(text, *words):
+        types.write_text(text)
+        before = bellhop.log.count("not reloaded")
+        bellhop.reload()
+        wait_for(lambda: bellhop.log.count("not reloaded") > before, "the log to refuse it")
+        said = bellhop.log[bellhop.log.rindex("not reloaded") :]
+        assert all(word in said for word in words), said
+
+    refused('[{"name": "sauna_open"}, {"name": "booking_added"}]', "type 2", "booking_added", "built in")
+    refused('[{"name": "sauna_open"}, {"name": "no good"}]', "type 2", "name")
+    refused('[{"name": "sauna_open"}', "line 1 column 24")
+    assert site.get("/v1/event-types/sauna_open").status == 404, "nothing of a wrong file"
+
+    types.write_text('[{"name": "sauna_open"}]')
+    bellhop.reload()
+    wait_for(lambda: site.get("/v1/event-types/sauna_open").status == 200, "the new type")
+    assert site.get("/v1/event-types/pool_closed").status == 200, "what is no longer in the file stays: events of it may wait"
+
+
 def test_sighup_names_what_needs_a_restart(install):
     bellhop = install(config="in_flight_max = 7\n").start()
     bellhop.write_config("in_flight_max = 8\nlifetime = 9h\n")
