@@ -57,17 +57,25 @@ static int call_original(lua_State *lua)
 	return lua_tocfunction(lua, lua_upvalueindex(1))(lua);
 }
 
+/* What a range costs, read as the library reads it: 2^53 and "7" are numbers, too. */
+static void spend_range(lua_State *lua, int from_index, int to_index)
+{
+	int from_is_number, to_is_number;
+	lua_Integer from = lua_tointegerx(lua, from_index, &from_is_number);
+	lua_Integer to = lua_tointegerx(lua, to_index, &to_is_number);
+
+	if (from_is_number && to_is_number && to > from)
+		bh_sandbox_spend(lua, (size_t)to - (size_t)from);
+}
+
 /* For what is as long as its first argument, or the range that two arguments name (0: it takes none). */
 static int call_priced(lua_State *lua)
 {
-	int from_index = (int)lua_tointeger(lua, lua_upvalueindex(2)), to_index = from_index + 1;
+	int from_index = (int)lua_tointeger(lua, lua_upvalueindex(2));
 
 	bh_sandbox_spend(lua, 1 + lua_rawlen(lua, 1));
-	if (from_index > 0 && lua_isinteger(lua, from_index) && lua_isinteger(lua, to_index)) {
-		lua_Integer from = lua_tointeger(lua, from_index), to = lua_tointeger(lua, to_index);
-		if (to > from)
-			bh_sandbox_spend(lua, (size_t)to - (size_t)from);
-	}
+	if (from_index > 0)
+		spend_range(lua, from_index, from_index + 1);
 	return call_original(lua);
 }
 
@@ -142,6 +150,7 @@ static int call_format(lua_State *lua)
 	luaL_argcheck(lua, strlen(format) == size, 1, "the format holds a zero byte");
 	luaL_argcheck(lua, !asks_for_address(format), 1, "'%p' is not available");
 	for (int i = lua_gettop(lua); i > 1; i--) {
+		bh_sandbox_spend(lua, lua_rawlen(lua, i)); /* %q takes a text byte by byte */
 		if (has_address(lua, i)) {
 			lua_pushstring(lua, luaL_typename(lua, i));
 			lua_replace(lua, i);
