@@ -242,7 +242,7 @@ static void tell_listener(bh_journal *j, const bh_snapshot *before, const bh_wri
 		j->listener.fresh(j->listener.user, w->event, w->deliveries, w->delivery_count);
 	else if (w->kind == BH_WRITE_CHANGE)
 		tell_change(j, before, w->change);
-	else if ((w->kind == BH_WRITE_SWEEP || w->kind == BH_WRITE_MOVE) && w->state == BH_STATE_PENDING)
+	else if (w->kind == BH_WRITE_MOVE || (w->kind == BH_WRITE_SWEEP && w->state == BH_STATE_PENDING))
 		j->listener.webhook_changed(j->listener.user, w->webhook_id);
 }
 

@@ -42,7 +42,7 @@ typedef struct bh_journal_listener {
 	void (*fresh)(void *user, bh_event *event, bh_delivery *const *deliveries, size_t count);
 	/* The end of a batch: wake whoever was given something. */
 	void (*flush)(void *user);
-	/* A webhook was put or removed, or deliveries of it were swept to PENDING: look again. */
+	/* A webhook was put or removed, deliveries of it were swept to PENDING, or one was moved by hand: look again. */
 	void (*webhook_changed)(void *user, bh_id webhook);
 } bh_journal_listener;
 
