@@ -77,15 +77,19 @@ void bh_loop_abandon_postponed(bh_loop *loop)
 
 static void record_back(bh_loop *loop, bh_paper *paper)
 {
+	bh_id webhook = paper->item->waiting.webhook;
+	bool kept = !paper->error && paper->write.result == BH_WRITE_DONE;
+
 	if (paper->error)
 		bh_log(BH_ERR, "delivery", "record refused by the store; the delivery stays as it was stored",
 		       BH_ID("delivery", BH_ID_DELIVERY, paper->item->waiting.delivery),
 		       BH_STR("why", paper->error->message));
-	bool kept = !paper->error && paper->write.result == BH_WRITE_DONE;
 	if (kept && paper->write.state == BH_STATE_PENDING)
 		bh_scheduler_again(loop->scheduler, paper->item, &paper->again, loop->now);
 	else
 		bh_scheduler_ended(loop->scheduler, paper->item);
+	if (!kept && !paper->error)
+		bh_loop_look_at(loop, webhook); /* somebody else moved it meanwhile, perhaps to where it waits again */
 	loop->papers_out--;
 	bh_paper_free(paper);
 }

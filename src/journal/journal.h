@@ -38,7 +38,7 @@ struct bh_entry {
 /* Who hears what became durable. Called on the journal's thread after the commit, before the entries' `done`. */
 typedef struct bh_journal_listener {
 	void *user;
-	/* Deliveries made by one EVENT write or set to PENDING by a MOVE: to be sent. `event` may be NULL. */
+	/* Deliveries made by one EVENT write: those that are PENDING are to be sent. */
 	void (*fresh)(void *user, bh_event *event, bh_delivery *const *deliveries, size_t count);
 	/* The end of a batch: wake whoever was given something. */
 	void (*flush)(void *user);

@@ -82,7 +82,7 @@ typedef enum bh_write_kind {
 typedef enum bh_write_result {
 	BH_WRITE_DONE,
 	BH_WRITE_DUPLICATE, /* EVENT: the caller's id is there with the same content; existing_event says which */
-	BH_WRITE_CONFLICT,  /* EVENT: same id, other content. MOVE: the move is not allowed from where it is */
+	BH_WRITE_CONFLICT,  /* EVENT: same id, other content. MOVE: not allowed from where it is. RECORD: too late, only the attempt is kept */
 	BH_WRITE_NOT_FOUND, /* RECORD, MOVE: no such delivery */
 } bh_write_result;
 
@@ -99,7 +99,7 @@ typedef struct bh_write {
 	size_t delivery_count;
 	bh_id existing_event;         /* DUPLICATE, CONFLICT */
 
-	/* RECORD. Compare-and-set: applies from PENDING, and from HELD if `state` is final; else the attempt alone is kept. */
+	/* RECORD. Compare-and-set: applies from PENDING, and from HELD if `state` is final; else the attempt alone is kept, and it is a CONFLICT. */
 	bh_attempt_row *attempt;      /* NULL: a state without an attempt (cancelled at send time) */
 	bh_id delivery_id;            /* also MOVE */
 	bh_state state;               /* RECORD, MOVE, SWEEP: the new one */

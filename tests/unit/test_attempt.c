@@ -214,6 +214,12 @@ static const char *request(house *h, guint number)
 	return receiver_request(h->receiver, number - 1)->str;
 }
 
+static void await_requests(house *h, guint count)
+{
+	while (receiver_requests(h->receiver) < count)
+		g_usleep(1000);
+}
+
 static char *header_of(const char *request_text, const char *name)
 {
 	g_autofree char *start = g_strdup_printf("\r\n%s: ", name);
@@ -342,6 +348,67 @@ static void a_disabled_webhook_holds_and_an_enabled_one_sends(void)
 	close_house(h);
 }
 
+static void move_by_hand(house *h, bh_id delivery, bh_state state)
+{
+	g_autoptr(GError) error = NULL;
+	bh_write move = {.kind = BH_WRITE_MOVE,
+			 .delivery_id = delivery,
+			 .webhook_id = WEBHOOK,
+			 .state = state,
+			 .at = bh_clock_wall()};
+	bh_write *writes[] = {&move};
+	g_assert_true(write_all(h, writes, 1, &error));
+	g_assert_no_error(error);
+	g_assert_cmpint(move.result, ==, BH_WRITE_DONE);
+}
+
+static void await_metric(house *h, const char *line)
+{
+	for (int i = 0; i < 60000; i++) {
+		g_autoptr(GString) text = g_string_new(NULL);
+		bh_loops_metrics(h->loops, text);
+		if (strstr(text->str, line))
+			return;
+		g_usleep(2000);
+	}
+	g_assert_not_reached();
+}
+
+static void one_that_waits_in_memory_and_is_cancelled_leaves_it(void)
+{
+	static const char *const slow[] = {"retry_schedule=1h", NULL};
+	house *h = open_house((const act *const[]){MOODY, NULL}, slow);
+	start_loops(h);
+	bh_id id = hand_over(h);
+	await_metric(h, "\nbellhop_window_deliveries 1\n");
+	move_by_hand(h, id, BH_STATE_CANCELLED);
+	await_metric(h, "\nbellhop_window_deliveries 0\n");
+	close_house(h);
+}
+
+static void one_that_is_cancelled_in_flight_is_not_tried_again(void)
+{
+	static const act fails_late[] = {
+		{READ}, {WAIT}, {SEND, "HTTP/1.1 500 No\r\nContent-Length: 0\r\n\r\n"}, {AGAIN}};
+	static const char *const at_once[] = {"retry_schedule=0s,0s,0s", "retry_jitter_first=0s",
+					      "in_flight_per_webhook=1", NULL};
+	house *h = open_house((const act *const[]){fails_late, NULL}, at_once);
+	start_loops(h);
+	bh_id cancelled = hand_over(h);
+	await_requests(h, 1);
+	move_by_hand(h, cancelled, BH_STATE_CANCELLED);
+	bh_id next = hand_over(h); /* takes turns with whatever else is due */
+	for (int i = 0; i < 10; i++)
+		receiver_go(h->receiver);
+	bh_delivery_free(await_state(h, next, BH_STATE_EXHAUSTED));
+
+	g_autoptr(bh_delivery) d = look(h, cancelled);
+	g_assert_cmpint(d->state, ==, BH_STATE_CANCELLED);
+	g_assert_cmpint(d->attempts, ==, 1);
+	g_assert_cmpuint(receiver_requests(h->receiver), ==, 1 + 4);
+	close_house(h);
+}
+
 static void a_410_ends_the_delivery_and_switches_the_webhook_off(void)
 {
 	house *h = open_house((const act *const[]){GONE, NULL}, QUICK);
@@ -361,8 +428,7 @@ static void a_stop_waits_for_the_answer_under_way(void)
 	house *h = open_house((const act *const[]){LATE, NULL}, QUICK);
 	start_loops(h);
 	bh_id id = hand_over(h);
-	while (receiver_requests(h->receiver) == 0)
-		g_usleep(1000);
+	await_requests(h, 1);
 	receiver_go(h->receiver);
 	close_engine(h);
 	open_engine(h);
@@ -478,6 +544,8 @@ int main(int argc, char **argv)
 	TEST(a_failure_is_tried_again_with_the_same_id_and_body);
 	TEST(what_waits_for_a_removed_webhook_is_cancelled);
 	TEST(a_disabled_webhook_holds_and_an_enabled_one_sends);
+	TEST(one_that_waits_in_memory_and_is_cancelled_leaves_it);
+	TEST(one_that_is_cancelled_in_flight_is_not_tried_again);
 	TEST(a_410_ends_the_delivery_and_switches_the_webhook_off);
 	TEST(a_stop_waits_for_the_answer_under_way);
 	TEST(what_was_in_flight_at_an_unclean_stop_is_told_and_sent_again);

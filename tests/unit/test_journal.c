@@ -254,6 +254,28 @@ static void listeners_hear_before_the_caller_is_told(void)
 	close_house(h);
 }
 
+static void a_move_by_hand_is_told_to_the_lane_whatever_it_does(void)
+{
+	house *h = open_house(100);
+	slip *s = event_slip(h, 7), *cancel = g_new0(slip, 1);
+	submit(s);
+	await_done(h, 1);
+	g_string_truncate(h->told, 0);
+
+	slip_init(cancel, h);
+	cancel->write.kind = BH_WRITE_MOVE;
+	cancel->write.delivery_id = s->delivery.id;
+	cancel->write.webhook_id = 7;
+	cancel->write.state = BH_STATE_CANCELLED;
+	submit(cancel);
+	await_done(h, 2);
+	g_assert_cmpint(cancel->write.result, ==, BH_WRITE_DONE);
+	g_assert_cmpstr(h->told->str, ==, "changed:7 flush done ");
+	slip_free(s);
+	slip_free(cancel);
+	close_house(h);
+}
+
 static void a_change_is_published_before_the_caller_is_told(void)
 {
 	house *h = open_house(100);
@@ -444,6 +466,7 @@ int main(int argc, char **argv)
 #define TEST(f) g_test_add_func("/journal/" #f, f)
 	TEST(what_is_done_is_on_disk);
 	TEST(listeners_hear_before_the_caller_is_told);
+	TEST(a_move_by_hand_is_told_to_the_lane_whatever_it_does);
 	TEST(a_change_is_published_before_the_caller_is_told);
 	TEST(a_refused_change_leaves_the_others_of_its_batch);
 	TEST(the_slower_of_two_changes_of_one_webhook_is_refused);

@@ -35,10 +35,10 @@ bool bh_sqlite_write_record(bh_sqlite *s, bh_write *w, GError **error)
 		return false;
 	if (!moved && !count_attempt(s, w, &found, error))
 		return false;
-	if (!found) {
-		w->result = BH_WRITE_NOT_FOUND;
+	if (!moved)
+		w->result = found ? BH_WRITE_CONFLICT : BH_WRITE_NOT_FOUND;
+	if (!found)
 		return true;
-	}
 	return !w->attempt || insert_attempt(s, w, error);
 }
 
