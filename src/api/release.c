@@ -83,7 +83,9 @@ void bh_release_after(bh_call *call, bh_id webhook, bh_held_policy policy)
 
 bool bh_release_failed(bh_call *call)
 {
-	if (!call->error || !call->release.began)
+	bool disabled_again = call->directory_refused; /* and the refusal says so */
+
+	if (!call->error || !call->release.began || disabled_again)
 		return false;
 	bh_reply_problem(
 		call, BH_PROBLEM_BUSY, NULL,

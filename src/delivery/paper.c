@@ -96,7 +96,8 @@ static void record_back(bh_loop *loop, bh_paper *paper)
 
 static void sweep_back(bh_loop *loop, bh_paper *paper)
 {
-	if (paper->write.swept == paper->write.limit) {
+	bool overtaken = paper->error; /* the webhook was switched once more, and whoever did it sees to the rest */
+	if (!overtaken && paper->write.swept == paper->write.limit) {
 		hand_in(loop, paper);
 		return;
 	}

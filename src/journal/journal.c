@@ -2,7 +2,7 @@
  * One turn of the journal's thread, in the order of time:
  *
  *   gather    sleep until somebody waits, or records have waited long enough
- *   prepare   make the directory's changes on a snapshot of our own; an entry that it refuses leaves the batch
+ *   prepare   make the directory's changes on a snapshot of our own; what contradicts it leaves the batch
  *   commit    everything in one transaction
  *   publish   the directory as it now is on disk
  *   tell      listeners first (they can send while we talk), then each entry's `done`
@@ -122,20 +122,42 @@ static bool gather(bh_journal *j, batch *b)
 
 /* --- prepare --------------------------------------------------------------------------------- */
 
-/* The directory as it will be with the entry. NULL: it refuses, and entry->refused says why. */
+/*
+ * Deliveries are held while their webhook is disabled and released while it is enabled. A sweep takes many steps; if the
+ * webhook is switched once more meanwhile, the rest of them would hold what nobody releases again, and two sweeps
+ * could chase each other for ever.
+ */
+static bool check_sweep(const bh_snapshot *now, const bh_write *w, GError **error)
+{
+	const bh_webhook *webhook = bh_snapshot_webhook(now, w->webhook_id);
+	bool releases = w->state == BH_STATE_PENDING;
+
+	if (bh_state_is_final(w->state) || (webhook && (webhook->disabled == BH_ENABLED) == releases))
+		return true;
+	g_set_error(error, BH_ERROR, BH_ERROR_CONFLICT, "the webhook is %s by now",
+		    !webhook   ? "removed"
+		    : releases ? "disabled"
+			       : "enabled");
+	return false;
+}
+
+/* The directory as it will be with the entry. NULL: the two contradict each other, and entry->refused says how. */
 static bh_snapshot *with_entry(bh_snapshot *now, bh_entry *entry)
 {
-	bh_snapshot *next = bh_snapshot_ref(now);
+	g_autoptr(bh_snapshot) next = bh_snapshot_ref(now);
 	for (size_t i = 0; i < entry->count; i++) {
-		if (entry->writes[i]->kind != BH_WRITE_CHANGE)
+		const bh_write *w = entry->writes[i];
+		if (w->kind == BH_WRITE_SWEEP && !check_sweep(next, w, &entry->refused))
+			return NULL;
+		if (w->kind != BH_WRITE_CHANGE)
 			continue;
-		bh_snapshot *changed = bh_snapshot_with(next, entry->writes[i]->change, &entry->refused);
-		bh_snapshot_unref(next);
+		bh_snapshot *changed = bh_snapshot_with(next, w->change, &entry->refused);
 		if (!changed)
 			return NULL;
+		bh_snapshot_unref(next);
 		next = changed;
 	}
-	return next;
+	return g_steal_pointer(&next);
 }
 
 /* Fresh deliveries are due at once on the clock that the lanes go by. */

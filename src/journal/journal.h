@@ -32,7 +32,11 @@ struct bh_entry {
 	bool lazy;
 	bh_entry_done done;
 	bh_entry *next; /* the journal's */
-	GError *refused; /* CHANGE: the directory refused it (NOT_FOUND, CONFLICT, ...): set before `done`, whose error is then this; freed by the journal */
+	/*
+	 * The directory refused a CHANGE (NOT_FOUND, CONFLICT, ...), or a SWEEP holds what is enabled or releases what is not
+	 * (CONFLICT): set before `done`, whose error is then this; freed by the journal.
+	 */
+	GError *refused;
 };
 
 /* Who hears what became durable. Called on the journal's thread after the commit, before the entries' `done`. */

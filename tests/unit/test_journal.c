@@ -344,6 +344,57 @@ static void a_removed_manager_takes_his_webhooks_along_and_they_are_told(void)
 	close_house(h);
 }
 
+static slip *sweep_slip(house *h, bh_id webhook, bh_state from, bh_state to)
+{
+	slip *s = g_new0(slip, 1);
+	slip_init(s, h);
+	s->write.kind = BH_WRITE_SWEEP;
+	s->write.webhook_id = webhook;
+	s->write.from = from;
+	s->write.state = to;
+	s->write.limit = 100;
+	return s;
+}
+
+/* The webhook is enabled, disabled and removed in turn; each time all three sweeps are tried. */
+static void a_sweep_that_its_webhook_has_overtaken_is_refused(void)
+{
+	static const struct {
+		bh_disabled_cause disabled;
+		bool is_there, may_hold, may_release;
+	} rows[] = {
+		{BH_ENABLED, true, false, true},
+		{BH_DISABLED_BY_OWNER, true, true, false},
+		{0, false, false, false},
+	};
+	house *h = open_house(100);
+	slip *m = manager_slip(h, "7");
+	submit(m);
+	await_done(h, 1);
+	for (size_t i = 0; i < G_N_ELEMENTS(rows); i++) {
+		slip *w = webhook_slip(h, 70, "7", (int64_t)i + 1);
+		w->change.webhook->disabled = rows[i].disabled;
+		w->change.id = 70;
+		w->change.kind = rows[i].is_there ? BH_CHANGE_WEBHOOK_PUT : BH_CHANGE_WEBHOOK_REMOVE;
+		slip *hold = sweep_slip(h, 70, BH_STATE_PENDING, BH_STATE_HELD);
+		slip *release = sweep_slip(h, 70, BH_STATE_HELD, BH_STATE_PENDING);
+		slip *cancel = sweep_slip(h, 70, BH_STATE_HELD, BH_STATE_CANCELLED);
+		slip *all[] = {w, hold, release, cancel};
+		bool fits[] = {true, rows[i].may_hold, rows[i].may_release, true};
+		for (size_t k = 0; k < G_N_ELEMENTS(all); k++) {
+			submit(all[k]);
+			await_done(h, 2 + 4 * i + k);
+			if (fits[k])
+				g_assert_no_error(h->last_error);
+			else
+				g_assert_error(h->last_error, BH_ERROR, BH_ERROR_CONFLICT);
+			slip_free(all[k]);
+		}
+	}
+	slip_free(m);
+	close_house(h);
+}
+
 static void a_lazy_entry_needs_no_company(void)
 {
 	house *h = open_house(100);
@@ -471,6 +522,7 @@ int main(int argc, char **argv)
 	TEST(a_refused_change_leaves_the_others_of_its_batch);
 	TEST(the_slower_of_two_changes_of_one_webhook_is_refused);
 	TEST(a_removed_manager_takes_his_webhooks_along_and_they_are_told);
+	TEST(a_sweep_that_its_webhook_has_overtaken_is_refused);
 	TEST(a_lazy_entry_needs_no_company);
 	TEST(closing_works_off_what_was_taken);
 	TEST(a_full_queue_pushes_back);
