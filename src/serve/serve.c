@@ -13,6 +13,7 @@
 #include "base/settings.h"
 #include "base/steady.h"
 #include "delivery/delivery.h"
+#include "serve/files.h"
 #include "serve/first_start.h"
 
 #include <curl/curl.h>
@@ -119,6 +120,7 @@ static bool load_settings(house *h, GError **error)
 	if (!h->guard)
 		return false;
 	use_log(settings);
+	bh_files_share(settings);
 	g_ptr_array_add(h->settings, g_steal_pointer(&settings));
 	return true;
 }
@@ -286,9 +288,10 @@ static bool reload(house *h, GError **error)
 	h->guard = g_steal_pointer(&guard);
 	bh_methods_unref(h->methods);
 	h->methods = g_steal_pointer(&methods);
+	use_log(next);
+	bh_files_share(next); /* as at the start, or it would look like a change */
 	g_ptr_array_add(h->settings, g_steal_pointer(&next));
 
-	use_log(settings_of(h));
 	bh_api_use(h->api, settings_of(h), h->guard, h->methods);
 	bh_loops_use(h->loops, settings_of(h), h->guard, h->methods);
 	return true;
