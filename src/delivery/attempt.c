@@ -80,28 +80,34 @@ static const bh_step *let_go(bh_attempt *a)
 	return WAIT;
 }
 
-/* The store did not answer: the delivery waits a moment in memory. */
-static const bh_step *come_again(bh_attempt *a, const GError *error)
+/* Moves the delivery without an attempt. */
+static const bh_step *move_unsent(bh_attempt *a)
 {
-	bh_log(BH_WARNING, "delivery", "event not read, tried again in a second",
-	       BH_ID("delivery", BH_ID_DELIVERY, a->item->waiting.delivery), BH_STR("why", error->message));
-	bh_waiting later = a->item->waiting;
-	later.due_at = a->loop->now.wall + BH_SECOND;
-	bh_scheduler_landed(a->loop->scheduler, a->item, a->loop->now);
-	bh_scheduler_again(a->loop->scheduler, a->item, &later, a->loop->now);
-	attempt_free(a);
-	return WAIT;
-}
-
-/* Ends the delivery without an attempt. */
-static const bh_step *end_unsent(bh_attempt *a, bh_state state, const char *reason)
-{
-	a->next = (bh_next){.state = state, .spent = a->item->waiting.spent, .reason = reason};
 	bh_scheduler_landed(a->loop->scheduler, a->item, a->loop->now);
 	a->paper = bh_record_without_attempt(a->loop, a->item, &a->next);
 	bh_loop_submit(a->loop, g_steal_pointer(&a->paper));
 	attempt_free(a);
 	return WAIT;
+}
+
+static const bh_step *end_unsent(bh_attempt *a, bh_state state, const char *reason)
+{
+	a->next = (bh_next){.state = state, .spent = a->item->waiting.spent, .reason = reason};
+	return move_unsent(a);
+}
+
+/*
+ * The store did not give the event, which is no fault of the delivery's: it waits and spends nothing. Its new time is
+ * stored, too, since a lane finds what it does not remember by the time that the store knows.
+ */
+static const bh_step *come_again(bh_attempt *a, const GError *error)
+{
+	bh_conclusion unread = {.outcome = BH_OUTCOME_FAILED};
+
+	bh_log(BH_WARNING, "delivery", "event not read, tried again later",
+	       BH_ID("delivery", BH_ID_DELIVERY, a->item->waiting.delivery), BH_STR("why", error->message));
+	a->next = bh_next_step(&a->loop->policy, &a->item->waiting, &unread, a->loop->now.wall, &a->loop->chance);
+	return move_unsent(a);
 }
 
 /* Who is told: a manager's webhook tells him; the site's names whom the watcher found, which only the store still knows. */

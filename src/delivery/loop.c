@@ -166,8 +166,6 @@ static void hear(bh_loop *loop)
 	}
 }
 
-/* --- send ---------------------------------------------------------------------------------------- */
-
 /* --- refill ---------------------------------------------------------------------------------------- */
 
 /* Lanes of one manager read the same events one after the other: the last ones read are kept at hand. */
@@ -191,7 +189,8 @@ static void forget_recent(bh_loop *loop)
 		g_clear_pointer(&loop->recent[i], bh_event_unref);
 }
 
-static bool read_payloads(bh_loop *loop, const GArray *rows, bh_event **events, GError **error)
+/* As far as it goes: a payload that is missing here is asked for when its delivery is sent, and then its trouble is told. */
+static void read_payloads(bh_loop *loop, const GArray *rows, bh_event **events)
 {
 	const bh_waiting *row = (const bh_waiting *)(void *)rows->data;
 	for (guint i = 0; i < rows->len; i++) {
@@ -199,12 +198,10 @@ static bool read_payloads(bh_loop *loop, const GArray *rows, bh_event **events, 
 		if (known && known->id == row[i].event)
 			events[i] = bh_event_ref(known);
 	}
-	if (!bh_reader_payloads(loop->reader, row, rows->len, REFILL_BYTES_MAX, events, error))
-		return false;
+	(void)bh_reader_payloads(loop->reader, row, rows->len, REFILL_BYTES_MAX, events, NULL);
 	for (guint i = 0; i < rows->len; i++)
 		if (events[i])
 			keep_recent(loop, events[i]);
-	return true;
 }
 
 static void refill(bh_loop *loop, const bh_decision *d)
@@ -212,8 +209,8 @@ static void refill(bh_loop *loop, const bh_decision *d)
 	g_autoptr(GError) error = NULL;
 	g_autoptr(GArray) rows = g_array_new(FALSE, FALSE, sizeof(bh_waiting));
 	g_autofree bh_event **events = g_new0(bh_event *, d->limit);
-	if (bh_reader_waiting(loop->reader, d->webhook, d->after_due, d->after_id, d->limit, rows, &error) &&
-	    read_payloads(loop, rows, events, &error)) {
+	if (bh_reader_waiting(loop->reader, d->webhook, d->after_due, d->after_id, d->limit, rows, &error)) {
+		read_payloads(loop, rows, events);
 		bh_scheduler_refilled(loop->scheduler, d->webhook, (bh_waiting *)(void *)rows->data, events, rows->len,
 				      d->limit, loop->now);
 	} else {
@@ -226,6 +223,8 @@ static void refill(bh_loop *loop, const bh_decision *d)
 		if (events[i])
 			bh_event_unref(events[i]);
 }
+
+/* --- send ---------------------------------------------------------------------------------------- */
 
 static void begin(bh_loop *loop, bh_item *item)
 {

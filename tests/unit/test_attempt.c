@@ -8,6 +8,7 @@
 
 #include <curl/curl.h>
 #include <glib/gstdio.h>
+#include <sqlite3.h>
 
 #define MANAGER "7"
 #define WEBHOOK 70
@@ -490,6 +491,38 @@ static void a_delivery_in_flight_at_three_unclean_stops_is_set_aside(void)
 	close_house(h);
 }
 
+/* What a disk does that cannot read some of its pages. */
+static void hide_events(house *h, bool hidden)
+{
+	g_autofree char *path = g_build_filename(h->folder, "bellhop.db", NULL);
+	sqlite3 *db;
+	g_assert_cmpint(sqlite3_open(path, &db), ==, SQLITE_OK);
+	sqlite3_busy_timeout(db, 60000);
+	const char *sql = hidden ? "ALTER TABLE event RENAME TO hidden" : "ALTER TABLE hidden RENAME TO event";
+	g_assert_cmpint(sqlite3_exec(db, sql, NULL, NULL, NULL), ==, SQLITE_OK);
+	g_assert_cmpint(sqlite3_close(db), ==, SQLITE_OK);
+}
+
+static void an_event_that_cannot_be_read_spends_no_attempt_and_is_sent_when_it_can(void)
+{
+	house *h = open_house((const act *const[]){POLITE, NULL}, QUICK);
+	bh_id id = hand_over(h);
+	g_autoptr(bh_delivery) before = look(h, id);
+	hide_events(h, true);
+	start_loops(h);
+	for (bh_usec due = before->due_at; due == before->due_at;) {
+		g_autoptr(bh_delivery) now = look(h, id);
+		g_assert_cmpint(now->state, ==, BH_STATE_PENDING);
+		g_assert_cmpint(now->attempts, ==, 0);
+		due = now->due_at;
+	}
+	hide_events(h, false);
+	g_autoptr(bh_delivery) d = await_state(h, id, BH_STATE_DELIVERED);
+	g_assert_cmpint(d->attempts, ==, 1);
+	g_assert_cmpint(d->spent, ==, 1);
+	close_house(h);
+}
+
 static void a_silent_receiver_costs_the_time_out_and_no_more(void)
 {
 	const char *const settings[] = {"retry_schedule=10ms", "total_timeout=3s", "retry_jitter_first=0s", NULL};
@@ -550,6 +583,7 @@ int main(int argc, char **argv)
 	TEST(a_stop_waits_for_the_answer_under_way);
 	TEST(what_was_in_flight_at_an_unclean_stop_is_told_and_sent_again);
 	TEST(a_delivery_in_flight_at_three_unclean_stops_is_set_aside);
+	TEST(an_event_that_cannot_be_read_spends_no_attempt_and_is_sent_when_it_can);
 	TEST(a_silent_receiver_costs_the_time_out_and_no_more);
 	TEST(records_that_hold_up_the_sending_wake_it_when_they_are_durable);
 	TEST(the_last_attempt_exhausts);
