@@ -209,21 +209,32 @@ static bool commit(bh_journal *j, batch *b, GError **error)
 	return ok;
 }
 
+/* The transaction failed for what is in it, not for the disk. */
+static bool is_fault_of_content(const GError *error)
+{
+	return g_error_matches(error, BH_ERROR, BH_ERROR_INVALID) ||
+	       g_error_matches(error, BH_ERROR, BH_ERROR_CONFLICT);
+}
+
 static void note(bh_journal *j, const batch *b, const GError *error)
 {
+	bool failing = error && !is_fault_of_content(error);
+
 	pthread_mutex_lock(&j->lock);
 	bool was_failing = j->stats.failing;
 	j->stats.batches++;
 	j->stats.writes += error ? 0 : b->writes->len;
 	j->stats.failures += error ? 1 : 0;
-	j->stats.failing = error != NULL;
+	j->stats.failing = failing;
 	g_strlcpy(j->stats.last_error, error ? error->message : "", sizeof(j->stats.last_error));
 	pthread_mutex_unlock(&j->lock);
 
-	if (error && !was_failing)
+	if (error && !failing)
+		bh_log(BH_ERR, "journal", "the store refused an entry", BH_STR("why", error->message));
+	else if (failing && !was_failing)
 		bh_log(BH_ERR, "journal", "the store does not take writes; callers are told to come again",
 		       BH_STR("why", error->message));
-	else if (!error && was_failing)
+	else if (!failing && was_failing)
 		bh_log(BH_WARNING, "journal", "the store takes writes again", BH_INT("writes", b->writes->len));
 }
 
@@ -252,8 +263,6 @@ static void tell_change(bh_journal *j, const bh_snapshot *before, const bh_chang
 		j->listener.webhook_changed(j->listener.user, webhook);
 	else if (change->kind == BH_CHANGE_MANAGER_REMOVE)
 		tell_removed_manager(j, before, change->name);
-	else if (change->kind == BH_CHANGE_MANAGER_PUT && change->manager->role != BH_ROLE_MANAGER)
-		tell_removed_manager(j, before, change->manager->id);
 }
 
 static void tell_listener(bh_journal *j, const bh_snapshot *before, const bh_write *w)
@@ -317,17 +326,8 @@ static void batch_clear(batch *b)
 
 static void run_batch(bh_journal *j, batch *b);
 
-/*
- * A transaction that failed for what is in it, not for the disk, must not take its neighbours along: each entry
- * gets one of its own.
- */
-static bool is_fault_of_content(const GError *error)
-{
-	return g_error_matches(error, BH_ERROR, BH_ERROR_INVALID) ||
-	       g_error_matches(error, BH_ERROR, BH_ERROR_CONFLICT);
-}
-
-static void run_one_by_one(bh_journal *j, const batch *b)
+/* One bad entry does not take its neighbours along: each gets a transaction of its own. */
+static void run_one_by_one(bh_journal *j, batch *b)
 {
 	batch one = batch_new();
 	for (size_t i = 0; i < b->entries->len; i++) {
@@ -336,19 +336,23 @@ static void run_one_by_one(bh_journal *j, const batch *b)
 		batch_reset(&one);
 	}
 	batch_clear(&one);
+	g_ptr_array_set_size(b->entries, 0);
+	g_ptr_array_set_size(b->writes, 0);
 }
 
 static void run_batch(bh_journal *j, batch *b)
 {
 	g_autoptr(GError) error = NULL;
 	prepare(j, b);
-	if (commit(j, b, &error))
-		publish(j, b);
-	else if (b->entries->len > 1 && is_fault_of_content(error)) {
+	bool kept = commit(j, b, &error);
+	if (!kept && b->entries->len > 1 && is_fault_of_content(error)) {
 		run_one_by_one(j, b);
-		g_ptr_array_set_size(b->entries, 0); /* answered */
+		g_clear_error(&error); /* told to whom it concerns */
+	} else {
+		note(j, b, error);
 	}
-	note(j, b, error);
+	if (kept)
+		publish(j, b);
 	tell(j, b, error);
 }
 

@@ -480,6 +480,28 @@ static void a_store_that_fails_is_told_to_the_caller_and_recovers(void)
 	close_house(h);
 }
 
+static void an_entry_that_the_store_refuses_leaves_its_neighbours_and_no_alarm(void)
+{
+	house *h = open_house(100);
+	slip *first = event_slip(h, 0), *same = event_slip(h, 0), *next = event_slip(h, 0);
+	same->write.event->id = first->write.event->id; /* the store cannot keep two of one id */
+	slip *all[] = {first, same, next};
+	for (size_t i = 0; i < G_N_ELEMENTS(all); i++) {
+		all[i]->entry.lazy = true; /* so that they go together */
+		submit(all[i]);
+	}
+	await_done(h, 3);
+	bh_journal_stats stats;
+	bh_journal_stats_read(h->journal, &stats);
+	g_assert_false(stats.failing);
+	g_assert_cmpuint(stats.writes, ==, 2);
+	g_assert_true(is_stored(h, next->write.event->id));
+	g_assert_nonnull(strstr(h->told->str, "refused "));
+	for (size_t i = 0; i < G_N_ELEMENTS(all); i++)
+		slip_free(all[i]);
+	close_house(h);
+}
+
 #define THREADS 8
 #define EACH 200
 
@@ -527,6 +549,7 @@ int main(int argc, char **argv)
 	TEST(closing_works_off_what_was_taken);
 	TEST(a_full_queue_pushes_back);
 	TEST(a_store_that_fails_is_told_to_the_caller_and_recovers);
+	TEST(an_entry_that_the_store_refuses_leaves_its_neighbours_and_no_alarm);
 	TEST(many_threads_are_served_together);
 	return g_test_run();
 }
