@@ -1,5 +1,6 @@
 #include "api/call.h"
 
+#include "api/framing.h"
 #include "api/intake.h"
 #include "api/reply.h"
 #include "api/server.h"
@@ -142,6 +143,8 @@ static bool is_open(bh_call *call)
 /* Everything that the header alone decides, before the first byte of a body is kept. */
 static void open_door(bh_call *call, const char *path, const char *verb)
 {
+	if (!bh_framing_check(call))
+		return; /* and nothing that follows is read */
 	if (header_fits(call) && find_route(call, path, verb) && is_open(call) && bh_call_authorize(call) &&
 	    read_query(call) && bh_intake_begin(call))
 		return;

@@ -3,6 +3,7 @@
 import contextlib
 import socket
 
+import pytest
 from harness.process import attempts_of, small_world, the_delivery, wait_attempts, wait_state
 from harness.receiver import answers, reply
 from harness.waiting import never_during, wait_for
@@ -51,3 +52,36 @@ def test_strangers_connections_leave_deliveries_their_sockets(install, make_rece
     for delivery in wait_state(site, event["id"], "delivered"):
         assert delivery["attempts"] == 1, attempts_of(site, delivery["id"])
     assert "connections_max is lowered" in bellhop.log
+
+
+@pytest.mark.parametrize(
+    "framing",
+    [
+        "Content-Length: 68\r\nContent-Length: 3",
+        "Content-Length: 3\r\nContent-Length: 68",
+        "Content-Length : 68",
+        "Content-Length: 68\r\nTransfer-Encoding: chunked",
+        "Transfer-Encoding: gzip, chunked",
+        "Transfer-Encoding: x",
+        "Transfer-Encoding: chunked\r\nTransfer-Encoding: identity",
+    ],
+)
+def test_a_request_whose_end_is_not_clear_ends_the_connection(site, framing):
+    """A proxy may see another end than we do: what follows would be a request in somebody else's name."""
+    body = b'{"type":"booking_added","data":{"property_uid":12,"contract_uid":1}}'
+    assert len(body) == 68
+    smuggled = b"GET /v1/keys HTTP/1.1\r\nHost: x\r\n\r\n"
+    head = f"POST /v1/events HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer {site.key}\r\nContent-Type: application/json\r\n{framing}\r\n\r\n"
+    host, port = site.address.split(":")
+
+    with socket.create_connection((host, int(port)), timeout=10) as sock:
+        sock.sendall(head.encode() + body + smuggled)
+        answer = b""
+        with contextlib.suppress(ConnectionResetError):
+            while more := sock.recv(65536):
+                answer += more
+
+    assert answer.startswith(b"HTTP/1.1 400"), answer
+    assert answer.count(b"HTTP/1.1 ") == 1, answer
+    assert b"Where the request ends is not clear" in answer
+    assert site.get("/v1/events").ok()["data"] == []
