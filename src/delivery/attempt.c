@@ -331,8 +331,7 @@ void bh_attempts_abandon(bh_loop *loop)
 		bh_attempt *a = loop->attempts.head->data;
 		if (a->transfer)
 			bh_transport_abort(loop->transport, a->transfer);
-		if (a->paper)
-			a->paper->slot = SIZE_MAX; /* stays noted: the next start must know */
+		bh_paper_leave(g_steal_pointer(&a->paper));
 		attempt_free(a);
 	}
 }

@@ -47,7 +47,10 @@ static bool read_left(int fd, const char *path, GArray *left, GError **error)
 static bool map(bh_flight *flight, int fd, const char *path, const GArray *left, GError **error)
 {
 	/* Really written, not only made longer: a hole would be filled while sending, and a full disk then kills us. */
-	if (ftruncate(fd, 0) < 0 || posix_fallocate(fd, 0, (off_t)flight->bytes) != 0)
+	if (ftruncate(fd, 0) < 0)
+		return fail(error, "empty", path);
+	errno = posix_fallocate(fd, 0, (off_t)flight->bytes); /* which tells its trouble by what it returns */
+	if (errno)
 		return fail(error, "make room for", path);
 	void *at = mmap(NULL, flight->bytes, PROT_READ | PROT_WRITE, MAP_SHARED, fd, 0);
 	if (at == MAP_FAILED)

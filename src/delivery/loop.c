@@ -28,13 +28,13 @@
 #define RECENT_BYTES_MAX 4096 /* of an event that is kept at hand */
 /* A wake-up is a hint; this look at the store is the guarantee. */
 #define LOOK_EVERY BH_MINUTE
-/* A record does not wake a loop, so one that only waits for its last records looks this often. */
-#define STOPPING_TURN (5 * BH_MILLISECOND)
 /*
- * Longer than any single request may take. A store that does not take the last records by then, or a script with many
- * slow calls, is left: what is unrecorded is still pending in the store, and the next start sends it again.
+ * How much longer than a single request may take a stop waits. A store that does not take the last records by then, or
+ * a script with many slow calls, is left: what is unrecorded is still pending in the store, and the next start sends it
+ * again.
  */
-#define STOP_PATIENCE (40 * BH_SECOND)
+#define STOP_PATIENCE (10 * BH_SECOND)
+#define TIMEOUT_OF_WEBHOOK_MAX (30 * BH_SECOND)
 
 /* --- The inbox, from any thread ----------------------------------------------------------------- */
 
@@ -116,6 +116,14 @@ static void hear_use(bh_loop *loop, bh_message *message)
 	g_free(message);
 }
 
+static void begin_stop(bh_loop *loop)
+{
+	bh_usec longest = MAX(loop->total_timeout, TIMEOUT_OF_WEBHOOK_MAX);
+
+	loop->stopping = true;
+	loop->stop_until = bh_mono_add(loop->now.mono, longest + STOP_PATIENCE);
+}
+
 static void hear_one(bh_loop *loop, bh_message *message)
 {
 	switch (message->kind) {
@@ -133,8 +141,7 @@ static void hear_one(bh_loop *loop, bh_message *message)
 		hear_use(loop, message);
 		return;
 	case BH_MESSAGE_STOP:
-		loop->stopping = true;
-		loop->stop_until = bh_mono_add(loop->now.mono, STOP_PATIENCE);
+		begin_stop(loop);
 		g_free(message);
 		return;
 	}
@@ -330,14 +337,16 @@ static bh_usec time_to_sleep(bh_loop *loop, bh_usec scheduler_wait)
 	if (!g_queue_is_empty(&loop->postponed))
 		wait = sooner(wait, MAX(0, bh_mono_since(loop->postponed_until, loop->now.mono)));
 	wait = sooner(wait, MAX(0, bh_mono_since(loop->look_at, loop->now.mono)));
-	return loop->stopping ? MIN(wait, STOPPING_TURN) : wait;
+	if (loop->stopping)
+		wait = sooner(wait, MAX(0, bh_mono_since(loop->stop_until, loop->now.mono)));
+	return wait;
 }
 
 /* Not asleep while a message is there: who posts it then need not wake us. */
 static int milliseconds_to_sleep(bh_loop *loop, bh_usec wait)
 {
 	pthread_mutex_lock(&loop->lock);
-	loop->awaits_records = bh_scheduler_awaits_records(loop->scheduler);
+	loop->awaits_records = loop->stopping || bh_scheduler_awaits_records(loop->scheduler);
 	bool has_mail = loop->inbox && (loop->wake_wanted || loop->awaits_records);
 	loop->sleeping = !has_mail;
 	pthread_mutex_unlock(&loop->lock);

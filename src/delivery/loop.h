@@ -86,6 +86,8 @@ struct bh_paper {
 /* Submits, now or when the journal takes entries again. */
 void bh_loop_submit(bh_loop *loop, bh_paper *paper);
 void bh_paper_free(bh_paper *paper);
+/* The same, but what it was to record stays noted in the flight record: the next start must know. */
+void bh_paper_leave(bh_paper *paper);
 
 /* Moves all of a webhook's deliveries from one state to another, some at a time. */
 void bh_loop_sweep(bh_loop *loop, bh_id webhook, bh_state from, bh_state to, const char *reason);
@@ -140,7 +142,7 @@ struct bh_loop {
 	pthread_mutex_t lock; /* guards the inbox */
 	bh_message *inbox, **inbox_end;
 	bool sleeping, wake_wanted;
-	bool awaits_records; /* nothing is sent until records come back: each of them is urgent */
+	bool awaits_records; /* nothing is sent, or we stop, until records come back: each of them is urgent */
 
 	bh_loop_counts counts;
 };

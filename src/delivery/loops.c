@@ -24,7 +24,7 @@ struct bh_loops {
 	bh_flight *flight;
 	GArray *left; /* of bh_id: in flight when the last process died */
 	bh_store *store;
-	bool started;
+	size_t running; /* of them, from the first on */
 };
 
 static size_t loop_index(bh_id webhook, size_t count)
@@ -108,20 +108,35 @@ static bool loop_init(bh_loop *loop, int number, const bh_loops_rooms *rooms, co
 	return loop->transport != NULL;
 }
 
+static void drop_message(bh_message *message)
+{
+	switch (message->kind) {
+	case BH_MESSAGE_FRESH:
+		bh_event_unref(((bh_fresh *)message)->event);
+		break;
+	case BH_MESSAGE_PAPER:
+		if (message->paper->error)
+			bh_paper_leave(message->paper);
+		else
+			bh_paper_free(message->paper);
+		return; /* it was part of the paper */
+	case BH_MESSAGE_USE:
+		bh_use_free(message->use);
+		break;
+	case BH_MESSAGE_CHANGED:
+	case BH_MESSAGE_STOP:
+		break;
+	}
+	g_free(message);
+}
+
 /* What came after the last turn: all of it is in the store, and the next start finds it there. */
 static void drop_mail(bh_loop *loop)
 {
 	while (loop->inbox) {
 		bh_message *message = loop->inbox;
 		loop->inbox = message->next;
-		if (message->kind == BH_MESSAGE_FRESH)
-			bh_event_unref(((bh_fresh *)message)->event);
-		else if (message->kind == BH_MESSAGE_USE)
-			bh_use_free(message->use);
-		if (message->kind == BH_MESSAGE_PAPER)
-			bh_paper_free(message->paper);
-		else
-			g_free(message);
+		drop_message(message);
 	}
 }
 
@@ -347,8 +362,8 @@ bool bh_loops_start(bh_loops *loops, bh_journal *journal, GError **error)
 		loops->at[i].journal = journal;
 		if (!bh_loop_start(&loops->at[i], error))
 			return false;
+		loops->running++;
 	}
-	loops->started = true;
 	return true;
 }
 
@@ -369,17 +384,15 @@ void bh_loops_use(bh_loops *loops, const bh_settings *settings, bh_guard *guard,
 
 void bh_loops_stop(bh_loops *loops)
 {
-	if (!loops->started)
-		return;
-	for (size_t i = 0; i < loops->count; i++) {
+	for (size_t i = 0; i < loops->running; i++) {
 		bh_message *message = g_new0(bh_message, 1);
 		message->kind = BH_MESSAGE_STOP;
 		bh_loop_post(&loops->at[i], message, true);
 		bh_loop_flush(&loops->at[i]);
 	}
-	for (size_t i = 0; i < loops->count; i++)
+	for (size_t i = 0; i < loops->running; i++)
 		pthread_join(loops->at[i].thread, NULL);
-	loops->started = false;
+	loops->running = 0;
 }
 
 /* --- Metrics -------------------------------------------------------------------------------------------- */

@@ -67,10 +67,8 @@ void bh_loop_resubmit_due(bh_loop *loop)
 void bh_loop_abandon_postponed(bh_loop *loop)
 {
 	bh_paper *paper;
-	while ((paper = g_queue_pop_head(&loop->postponed))) {
-		paper->slot = SIZE_MAX; /* stays noted in the flight record: the next start must know */
-		bh_paper_free(paper);
-	}
+	while ((paper = g_queue_pop_head(&loop->postponed)))
+		bh_paper_leave(paper);
 }
 
 /* --- Back from the journal ---------------------------------------------------------------------- */

@@ -219,3 +219,10 @@ void bh_paper_free(bh_paper *paper)
 	g_free(paper->why);
 	g_free(paper);
 }
+
+void bh_paper_leave(bh_paper *paper)
+{
+	if (paper)
+		paper->slot = SIZE_MAX;
+	bh_paper_free(paper);
+}
