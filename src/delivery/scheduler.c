@@ -101,6 +101,20 @@ static void free_item(bh_scheduler *s, bh_item *item)
 	g_free(item);
 }
 
+/* A lane that closes still sends what its owner wants to see go out: tests. */
+static void forget_all_but_tests(bh_scheduler *s, bh_lane *lane)
+{
+	g_autoptr(GPtrArray) tests = g_ptr_array_new();
+	bh_item *item;
+	while ((item = bh_heap_pop(&lane->window)))
+		if (item->waiting.is_test)
+			g_ptr_array_add(tests, item);
+		else
+			free_item(s, item);
+	for (guint i = 0; i < tests->len; i++)
+		bh_heap_add(&lane->window, tests->pdata[i]);
+}
+
 static void forget_window(bh_scheduler *s, bh_lane *lane)
 {
 	bh_item *item;
@@ -262,7 +276,7 @@ void bh_scheduler_close(bh_scheduler *s, bh_id webhook)
 	bh_lane *lane = find_lane(s, webhook);
 	if (!lane)
 		return;
-	forget_window(s, lane);
+	forget_all_but_tests(s, lane);
 	lane->is_open = false;
 	lane->more = false;
 	settle(s, lane, (bh_mono){INT64_MIN});

@@ -173,6 +173,28 @@ static void a_closed_lane_takes_tests_only(void)
 	world_clear(&w);
 }
 
+static void a_test_that_waits_goes_out_though_its_lane_closes(void)
+{
+	world w = open_world();
+	bh_waiting test = waiting(9, 7, NOON);
+	test.is_test = true;
+	for (bh_id i = 1; i <= 3; i++)
+		fresh(&w, i, 7);
+	run(&w); /* every slot is taken */
+	fresh(&w, 4, 7);
+	store(&w, test);
+	bh_scheduler_offer(w.scheduler, &test, NULL, w.now);
+	bh_scheduler_close(w.scheduler, 7);
+	for (bh_id i = 1; i <= 3; i++) {
+		g_assert_cmpint(finish_first(&w), ==, i);
+		run(&w);
+	}
+	g_assert_cmpuint(w.sent->len, ==, 1);
+	g_assert_cmpint(finish_first(&w), ==, 9);
+	g_assert_cmpuint(bh_scheduler_look(w.scheduler).lanes, ==, 0);
+	world_clear(&w);
+}
+
 static void what_waited_before_the_start_is_found_in_the_store(void)
 {
 	world w = world_new(&limits);
@@ -417,6 +439,7 @@ int main(int argc, char **argv)
 #define TEST(f) g_test_add_func("/scheduler/" #f, f)
 	TEST(a_fresh_delivery_is_sent_at_once);
 	TEST(a_closed_lane_takes_tests_only);
+	TEST(a_test_that_waits_goes_out_though_its_lane_closes);
 	TEST(what_waited_before_the_start_is_found_in_the_store);
 	TEST(one_webhook_has_its_slots_and_all_together_theirs);
 	TEST(a_retry_waits_for_its_time);
