@@ -1,11 +1,11 @@
 #include "base/setting_type.h"
 
 #include "base/error.h"
+#include "base/settings.h"
 #include "base/time.h"
 
 #include <string.h>
 
-#define SPANS_MAX 100
 #define LIST_MAX 1000
 
 static bool wrong(GError **error, const char *text, const char *expected)
@@ -286,8 +286,8 @@ static bool read_spans(const bh_setting_row *row, const char *text, void *field,
 			return false;
 		g_array_append_val(spans, span);
 	}
-	if (spans->len > SPANS_MAX) {
-		g_set_error(error, BH_ERROR, BH_ERROR_INVALID, "more than %d entries", SPANS_MAX);
+	if (spans->len > BH_SETTING_SPANS_MAX) {
+		g_set_error(error, BH_ERROR, BH_ERROR_INVALID, "it has more than %d entries", BH_SETTING_SPANS_MAX);
 		return false;
 	}
 	clear_spans(field);

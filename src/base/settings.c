@@ -85,7 +85,7 @@ static const bh_setting_row ROWS[] = {
 	ROW(in_flight_per_webhook, NUMBER, "10", "Attempts of one webhook that run at the same time, at most.",
 	    RANGE(1, 1000), FROM_START),
 	ROW(window, NUMBER, "1024", "Waiting deliveries of one webhook kept in memory; the rest stays in the store.",
-	    RANGE(1, 1000000), FROM_START),
+	    RANGE(4, 1000000), FROM_START),
 	ROW(window_bytes, SIZE, "32MiB", "Payloads of waiting deliveries kept in memory, all webhooks together.",
 	    RANGE(512 * KIB, 64 * GIB), FROM_START),
 

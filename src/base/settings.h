@@ -13,6 +13,8 @@
 #include <glib.h>
 #include <stdbool.h>
 
+#define BH_SETTING_SPANS_MAX 64 /* entries of a list of spans */
+
 typedef struct bh_settings {
 	/* where */
 	char *data_dir;          /* data_dir      "var": database, keys, state */

@@ -20,7 +20,7 @@ bh_policy bh_policy_of(const bh_settings *settings)
 		.overload_floor = settings->overload_floor,
 		.lifetime = settings->lifetime,
 	};
-	policy.delay_count = MIN(settings->retry_schedule->len, G_N_ELEMENTS(policy.delays));
+	policy.delay_count = settings->retry_schedule->len;
 	for (size_t i = 0; i < policy.delay_count; i++)
 		policy.delays[i] = g_array_index(settings->retry_schedule, bh_usec, i);
 	return policy;

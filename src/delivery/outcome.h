@@ -39,7 +39,7 @@ typedef struct bh_ending {
 } bh_ending;
 
 typedef struct bh_policy {
-	bh_usec delays[64]; /* after the first, second, ... spent attempt */
+	bh_usec delays[BH_SETTING_SPANS_MAX]; /* after the first, second, ... spent attempt */
 	size_t delay_count;
 	int jitter_percent;
 	bh_usec jitter_first; /* 0 to this on top of the first delay */

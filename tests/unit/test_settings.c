@@ -154,6 +154,7 @@ static void a_wrong_file_is_refused_with_line_and_reason(place *p, const void *u
 		 "line 1: api_threads: \"99999999999999999999\" is not a whole number"},
 		{"lifetime = 80", "line 1: lifetime: \"80\" is not a span of time such as 250ms, 5s, 30m, 2h or 7d"},
 		{"lifetime = 366d", "line 1: lifetime: \"366d\" is out of range: 1s to 365d"},
+		{"window = 3", "line 1: window: \"3\" is out of range: 4 to 1000000"},
 		{"window_bytes = 32MB", "line 1: window_bytes: \"32MB\" is not a size such as 512KiB, 32MiB or 1GiB"},
 		{"window_bytes = -1", "line 1: window_bytes: \"-1\" is not a size such as 512KiB, 32MiB or 1GiB"},
 		{"window_bytes = 1KiB", "line 1: window_bytes: \"1KiB\" is out of range: 512KiB to 64GiB"},
