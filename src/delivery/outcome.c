@@ -1,6 +1,6 @@
 #include "delivery/outcome.h"
 
-#include <stdio.h>
+#include <string.h>
 
 const char *bh_outcome_name(bh_outcome outcome)
 {
@@ -28,13 +28,18 @@ bh_policy bh_policy_of(const bh_settings *settings)
 
 /* --- What an answer means -------------------------------------------------------------------- */
 
+/* What comes from outside may be in it: it is made UTF-8, and no character is cut in half. */
 static void say(bh_conclusion *c, const char *format, ...) G_GNUC_PRINTF(2, 3);
 static void say(bh_conclusion *c, const char *format, ...)
 {
 	va_list args;
 	va_start(args, format);
-	vsnprintf(c->sentence, sizeof(c->sentence), format, args);
+	g_autofree char *text = g_strdup_vprintf(format, args);
 	va_end(args);
+	g_autofree char *valid = g_utf8_make_valid(text, -1);
+	bh_span kept = bh_span_cut(bh_span_of(valid), sizeof(c->sentence) - 1);
+	memcpy(c->sentence, kept.at, kept.size);
+	c->sentence[kept.size] = '\0';
 }
 
 static bh_conclusion failed(bh_cause cause)

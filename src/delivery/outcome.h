@@ -25,7 +25,7 @@ const char *bh_outcome_name(bh_outcome outcome);
 typedef struct bh_conclusion {
 	bh_outcome outcome;
 	bh_cause cause;
-	char sentence[400]; /* for the owner: what happened and what to do */
+	char sentence[400]; /* for the owner: what happened and what to do; UTF-8 */
 	bool spends;        /* counts against the schedule */
 	bh_usec not_before; /* a span from now that the receiver asked for, or our floor; 0: none */
 	bh_disabled_cause disables; /* why the webhook goes off now; BH_ENABLED: it stays */

@@ -176,7 +176,7 @@ void bh_record_conclusion(bh_paper *paper, const bh_record_facts *facts)
 		keep_answer(paper, facts->answer);
 
 	g_free(paper->sentence);
-	paper->sentence = g_utf8_make_valid(facts->conclusion->sentence, -1);
+	paper->sentence = g_strdup(facts->conclusion->sentence);
 	row->started_at = facts->started_wall;
 	row->outcome = bh_outcome_name(facts->conclusion->outcome);
 	row->cause = bh_cause_name(facts->conclusion->cause);

@@ -80,6 +80,24 @@ static void a_redirect_names_where_the_url_should_lead(void)
 	g_assert_nonnull(strstr(c.sentence, "https://new.example/hook"));
 }
 
+static void a_sentence_is_utf8_whatever_comes_from_outside(void)
+{
+	bh_script_judgement broken = {.kind = BH_JUDGED_RETRY, .why = (char *)"caf\xe9"};
+	bh_conclusion c = bh_conclude(&(bh_ending){.judgement = &broken}, &policy);
+	g_assert_cmpstr(c.sentence, ==, "caf\xef\xbf\xbd");
+
+	for (size_t pad = 0; pad < 4; pad++) { /* so that one of them ends in the middle of a character */
+		g_autoptr(GString) why = g_string_new("....");
+		g_string_truncate(why, pad);
+		while (why->len < 1000)
+			g_string_append(why, "\xe2\x82\xac");
+		bh_script_judgement wordy = {.kind = BH_JUDGED_FAILED, .why = why->str};
+		c = bh_conclude(&(bh_ending){.judgement = &wordy}, &policy);
+		g_assert_true(g_utf8_validate(c.sentence, -1, NULL));
+		g_assert_cmpuint(strlen(c.sentence), >=, sizeof(c.sentence) - 4);
+	}
+}
+
 static void a_429_with_a_hint_spends_no_attempt(void)
 {
 	bh_conclusion c = conclude((bh_answer){.status = 429, .has_retry_after = true, .retry_after = 7 * BH_SECOND});
@@ -290,6 +308,7 @@ int main(int argc, char **argv)
 #define TEST(f) g_test_add_func("/outcome/" #f, f)
 	TEST(every_status_has_its_row);
 	TEST(a_redirect_names_where_the_url_should_lead);
+	TEST(a_sentence_is_utf8_whatever_comes_from_outside);
 	TEST(a_429_with_a_hint_spends_no_attempt);
 	TEST(a_429_that_says_now_spends_an_attempt);
 	TEST(a_hint_counts_on_every_failure_and_has_a_ceiling);
