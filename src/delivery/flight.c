@@ -98,6 +98,12 @@ void bh_flight_note(bh_flight *flight, size_t slot, bh_id delivery)
 	atomic_store_explicit(&flight->at[slot + 1], delivery, memory_order_release);
 }
 
+void bh_flight_settle(bh_flight *flight, size_t place)
+{
+	if (place < flight->slots) /* as they were laid out by map() */
+		bh_flight_note(flight, place, 0);
+}
+
 void bh_flight_clear(bh_flight *flight)
 {
 	for (size_t i = 0; i < flight->slots; i++)

@@ -24,4 +24,6 @@ void bh_flight_close(bh_flight *flight);
 /* Notes the delivery in `slot`; 0 clears it. Each slot has one writing thread. */
 void bh_flight_note(bh_flight *flight, size_t slot, bh_id delivery);
 
+/* The one at `place` among those that were left is on record: dying from now on must not count it once more. */
+void bh_flight_settle(bh_flight *flight, size_t place);
 void bh_flight_clear(bh_flight *flight);

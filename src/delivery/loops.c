@@ -346,8 +346,11 @@ bool bh_loops_record_left(bh_loops *loops, bh_journal *journal, GError **error)
 	if (!reader)
 		return false;
 	bool ok = true;
-	for (guint i = 0; ok && i < loops->left->len; i++)
+	for (guint i = 0; ok && i < loops->left->len; i++) {
 		ok = record_unknown(journal, reader, g_array_index(loops->left, bh_id, i), error);
+		if (ok)
+			bh_flight_settle(loops->flight, i);
+	}
 	bh_reader_free(reader);
 	if (ok)
 		bh_flight_clear(loops->flight);

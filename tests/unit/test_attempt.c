@@ -491,6 +491,32 @@ static void a_delivery_in_flight_at_three_unclean_stops_is_set_aside(void)
 	close_house(h);
 }
 
+static void what_is_on_record_is_not_counted_again_when_the_start_dies_too(void)
+{
+	house *h = open_house((const act *const[]){POLITE, NULL}, QUICK);
+	g_autofree char *path = g_build_filename(h->folder, "flight", NULL);
+	bh_id first = hand_over(h), second = hand_over(h);
+	close_engine(h);
+	g_autoptr(GArray) none = NULL, both = NULL, rest = NULL;
+	bh_flight *flight = bh_flight_open(path, 10, &none, NULL);
+	bh_flight_note(flight, 4, first);
+	bh_flight_note(flight, 7, second);
+	bh_flight_close(flight);
+
+	/* A start that dies when one of the two is on record. */
+	flight = bh_flight_open(path, 10, &both, NULL);
+	g_assert_cmpuint(both->len, ==, 2);
+	bh_flight_settle(flight, 0);
+	bh_flight_close(flight);
+
+	flight = bh_flight_open(path, 10, &rest, NULL);
+	g_assert_cmpuint(rest->len, ==, 1);
+	g_assert_cmpint(g_array_index(rest, bh_id, 0), ==, second);
+	bh_flight_close(flight);
+	open_engine(h);
+	close_house(h);
+}
+
 /* What a disk does that cannot read some of its pages. */
 static void hide_events(house *h, bool hidden)
 {
@@ -583,6 +609,7 @@ int main(int argc, char **argv)
 	TEST(a_stop_waits_for_the_answer_under_way);
 	TEST(what_was_in_flight_at_an_unclean_stop_is_told_and_sent_again);
 	TEST(a_delivery_in_flight_at_three_unclean_stops_is_set_aside);
+	TEST(what_is_on_record_is_not_counted_again_when_the_start_dies_too);
 	TEST(an_event_that_cannot_be_read_spends_no_attempt_and_is_sent_when_it_can);
 	TEST(a_silent_receiver_costs_the_time_out_and_no_more);
 	TEST(records_that_hold_up_the_sending_wake_it_when_they_are_durable);
