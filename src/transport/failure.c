@@ -205,10 +205,20 @@ static bool is_late_alert(const bh_transfer *x)
 
 /* --- HTTP --------------------------------------------------------------------------------------- */
 
+/* We stop at so much of a head, and what libcurl calls out of memory is one line of more than 100 KiB. */
+static bool is_head_too_long(const bh_transfer *x, CURLcode code)
+{
+	return code == CURLE_OUT_OF_MEMORY || (code == CURLE_WRITE_ERROR && x->head_bytes > BH_ANSWER_HEADERS_MAX);
+}
+
 static void explain_exchange(bh_transfer *x, CURLcode code)
 {
 	g_autofree char *text = quoted(x, code);
 
+	if (is_head_too_long(x, code)) {
+		say(x, BH_CAUSE_PROTOCOL, "The head of the receiver's answer is too long to be read.");
+		return;
+	}
 	switch (code) {
 	case CURLE_GOT_NOTHING:
 		say(x, BH_CAUSE_PROTOCOL, "The receiver closed the connection without an answer.");

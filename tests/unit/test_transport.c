@@ -457,6 +457,7 @@ static void an_endless_head_is_no_answer(void)
 		rig_exchange(&r, &g, url, "{}");
 
 		assert_failed(&g, BH_CAUSE_PROTOCOL);
+		g_assert_nonnull(strstr(g.answer.sentence, "too long"));
 	}
 }
 
