@@ -1,6 +1,7 @@
 #include "base/settings.h"
 
 #include "base/error.h"
+#include "base/near.h"
 #include "base/setting_type.h"
 
 #include <errno.h>
@@ -137,45 +138,14 @@ static bool set(loaded *l, size_t row, const char *text, source from, GError **e
 	return true;
 }
 
-/* How many letters must be changed, added, dropped or swapped with their neighbour to make `a` of `b`. */
-static size_t distance(const char *a, const char *b)
-{
-	size_t rows = strlen(a) + 1, columns = strlen(b) + 1;
-	g_autofree size_t *d = g_new(size_t, rows * columns);
-#define D(i, j) d[(i)*columns + (j)]
-
-	for (size_t i = 0; i < rows; i++)
-		D(i, 0) = i;
-	for (size_t j = 0; j < columns; j++)
-		D(0, j) = j;
-	for (size_t i = 1; i < rows; i++) {
-		for (size_t j = 1; j < columns; j++) {
-			size_t change = D(i - 1, j - 1) + (a[i - 1] != b[j - 1]);
-			D(i, j) = MIN(change, MIN(D(i - 1, j), D(i, j - 1)) + 1);
-			if (i > 1 && j > 1 && a[i - 1] == b[j - 2] && a[i - 2] == b[j - 1])
-				D(i, j) = MIN(D(i, j), D(i - 2, j - 2) + 1);
-		}
-	}
-	return D(rows - 1, columns - 1);
-#undef D
-}
-
 /* The setting that was probably meant; NULL: nothing is near. */
 static const char *nearest_name(const char *name)
 {
-	const char *nearest = NULL;
-	size_t least = MAX(2, strlen(name) / 4) + 1;
+	bh_near near = {.text = bh_span_of(name)};
 
-	if (strlen(name) > 64)
-		return NULL;
-	for (size_t i = 0; i < ROW_COUNT; i++) {
-		size_t d = distance(name, ROWS[i].name);
-		if (d < least) {
-			least = d;
-			nearest = ROWS[i].name;
-		}
-	}
-	return nearest;
+	for (size_t i = 0; i < ROW_COUNT; i++)
+		bh_near_offer(&near, ROWS[i].name);
+	return bh_near_best(&near);
 }
 
 static bool find_row(const char *name, size_t *ret_row, GError **error)

@@ -1,7 +1,7 @@
 #include "cli/args.h"
 
+#include "base/near.h"
 #include "base/time.h"
-#include "cli/nearest.h"
 
 #include <stdarg.h>
 #include <string.h>

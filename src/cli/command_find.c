@@ -1,6 +1,7 @@
 /* From words to a row of the table, and from wrong words to what was probably meant. */
 #include "cli/commands.h"
-#include "cli/nearest.h"
+
+#include "base/near.h"
 
 #include <string.h>
 

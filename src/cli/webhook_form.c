@@ -1,11 +1,11 @@
 #include "cli/webhook_form.h"
 
+#include "base/near.h"
 #include "base/secret.h"
 #include "base/time.h"
 #include "cli/call.h"
 #include "cli/input.h"
 #include "cli/member.h"
-#include "cli/nearest.h"
 #include "cli/object.h"
 
 #include <string.h>

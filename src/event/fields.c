@@ -11,7 +11,7 @@
 #include "event/fields.h"
 
 #include "base/error.h"
-#include "event/near.h"
+#include "base/near.h"
 #include "event/redact.h"
 
 #include <stdarg.h>
@@ -147,6 +147,13 @@ static char *pointer_to(const reading *r, uint32_t name)
 	return g_string_free(pointer, FALSE);
 }
 
+static char *hint(const bh_near *near)
+{
+	const char *best = bh_near_best(near);
+
+	return best ? g_strdup_printf(": did you mean \"%s\"?", best) : g_strdup("");
+}
+
 static char *what_was_meant(const reading *r, uint32_t name, unsigned form)
 {
 	for (size_t i = 0; form == OURS && i < G_N_ELEMENTS(SLIPS); i++)
@@ -158,7 +165,7 @@ static char *what_was_meant(const reading *r, uint32_t name, unsigned form)
 	for (size_t i = 0; i < MEMBERS; i++)
 		if (members[i].forms & form)
 			bh_near_offer(&near, members[i].name);
-	return near.best ? g_strdup_printf(": did you mean \"%s\"?", near.best) : g_strdup("");
+	return hint(&near);
 }
 
 static bool refuse_unknown(reading *r, uint32_t name, unsigned form)
@@ -250,7 +257,7 @@ static bool refuse_unknown_type(reading *r, uint32_t value, const char *name)
 
 	for (guint i = 0; i < types->len; i++)
 		bh_near_offer(&near, ((const bh_event_type *)g_ptr_array_index(types, i))->name);
-	g_autofree char *meant = near.best ? g_strdup_printf(": did you mean \"%s\"?", near.best) : g_strdup("");
+	g_autofree char *meant = hint(&near);
 	return refuse(r, value, pointer, BH_ERROR_NOT_FOUND, "there is no event type \"%s\"%s", r->draft->type, meant);
 }
 

@@ -2,7 +2,7 @@
 #include "event/catalogue.h"
 
 #include "base/error.h"
-#include "event/near.h"
+#include "base/near.h"
 
 /* The part before the star of "booking_*"; false: no star at the end. */
 static bool is_prefix(const char *pattern, bh_span *ret_prefix)
@@ -61,7 +61,7 @@ static const char *nearest(const bh_catalogue *catalogue, bh_span text)
 		if (type->group)
 			bh_near_offer(&near, type->group);
 	}
-	return near.best;
+	return bh_near_best(&near);
 }
 
 static bool check_pattern(const bh_catalogue *catalogue, const char *pattern, GError **error)

@@ -4,7 +4,6 @@
 #include "cli/commands.h"
 #include "cli/event_body.h"
 #include "cli/help.h"
-#include "cli/nearest.h"
 #include "cli/problem.h"
 #include "cli/webhook_form.h"
 
@@ -146,38 +145,6 @@ static void the_page_of_the_commands_equals_their_rows(void)
 }
 
 /* --- Wrong words ----------------------------------------------------------------------------- */
-
-static void distances_count_slips(void)
-{
-	const struct {
-		const char *a, *b;
-		guint distance;
-	} rows[] = {{"list", "list", 0}, {"lst", "list", 1},       {"lsit", "list", 1},        {"LIST", "list", 0},
-		    {"", "list", 4},     {"kitten", "sitting", 3}, {"webhooks", "webhook", 1}, {"ab", "ba", 1}};
-	for (size_t i = 0; i < G_N_ELEMENTS(rows); i++) {
-		g_assert_cmpuint(bh_nearest_distance(rows[i].a, rows[i].b), ==, rows[i].distance);
-		g_assert_cmpuint(bh_nearest_distance(rows[i].b, rows[i].a), ==, rows[i].distance);
-	}
-}
-
-static void a_very_long_word_is_near_nothing(void)
-{
-	const char *const known[] = {"list", NULL};
-	g_autofree char *typed = g_strnfill(100000, 'l');
-	g_assert_null(bh_nearest(typed, known));
-}
-
-static void the_nearest_is_named_and_noise_is_not(void)
-{
-	static const char *const known[] = {"list", "show", "add", "set", "remove", "rotate", NULL};
-	const struct {
-		const char *typed, *meant;
-	} rows[] = {{"lst", "list"},      {"shwo", "show"},  {"ad", "add"},
-		    {"remvoe", "remove"}, {"rem", "remove"}, {"ro", NULL},
-		    {"xyz", NULL},        {"frob", NULL},    {"", NULL}};
-	for (size_t i = 0; i < G_N_ELEMENTS(rows); i++)
-		g_assert_cmpstr(bh_nearest(rows[i].typed, known), ==, rows[i].meant);
-}
 
 static void a_wrong_command_gets_the_one_that_was_meant(void)
 {
@@ -587,9 +554,6 @@ int main(int argc, char **argv)
 	g_test_add_func("/cli/help shows usage, options and an example", help_shows_usage_options_and_an_example);
 	g_test_add_func("/cli/an option of its own hides the shared one", an_option_of_its_own_hides_the_shared_one);
 	g_test_add_func("/cli/the page of the commands equals their rows", the_page_of_the_commands_equals_their_rows);
-	g_test_add_func("/cli/distances count slips", distances_count_slips);
-	g_test_add_func("/cli/a very long word is near nothing", a_very_long_word_is_near_nothing);
-	g_test_add_func("/cli/the nearest is named and noise is not", the_nearest_is_named_and_noise_is_not);
 	g_test_add_func("/cli/a wrong command gets the one that was meant",
 			a_wrong_command_gets_the_one_that_was_meant);
 	g_test_add_func("/cli/options and operands may be mixed", options_and_operands_may_be_mixed);
