@@ -258,14 +258,17 @@ void bh_list_attempts(bh_call *call)
 
 /* --- By hand ----------------------------------------------------------------------------- */
 
-static void reply_cannot(bh_call *call, const bh_delivery *delivery)
+static const char RETRY_NEEDS[] = "only a pending or exhausted one can be tried again";
+static const char CANCEL_NEEDS[] = "only a pending or held one can be cancelled";
+
+static void reply_cannot(bh_call *call, const bh_delivery *delivery, const char *needs)
 {
-	bh_reply_problem(call, BH_PROBLEM_CONFLICT, NULL, "The delivery is %s: that cannot be done with it.",
-			 bh_state_name(delivery->state));
+	bh_reply_problem(call, BH_PROBLEM_CONFLICT, NULL, "The delivery is %s: %s.", bh_state_name(delivery->state),
+			 needs);
 }
 
 /* The move is durable, or was not possible any more: the store says where the delivery is now. */
-static void moved(bh_call *call, unsigned status, const char *what)
+static void moved(bh_call *call, unsigned status, const char *what, const char *needs)
 {
 	if (bh_call_failed(call))
 		return;
@@ -275,7 +278,7 @@ static void moved(bh_call *call, unsigned status, const char *what)
 	if (!delivery)
 		return;
 	if (call->write.result != BH_WRITE_DONE) {
-		reply_cannot(call, delivery);
+		reply_cannot(call, delivery, needs);
 		return;
 	}
 	bh_log(BH_INFO, "api", what, BH_ID("delivery", BH_ID_DELIVERY, delivery->id),
@@ -285,12 +288,12 @@ static void moved(bh_call *call, unsigned status, const char *what)
 
 static void retried(bh_call *call)
 {
-	moved(call, 202, "delivery retried by hand");
+	moved(call, 202, "delivery retried by hand", RETRY_NEEDS);
 }
 
 static void cancelled(bh_call *call)
 {
-	moved(call, 200, "delivery cancelled by hand");
+	moved(call, 200, "delivery cancelled by hand", CANCEL_NEEDS);
 }
 
 /* A delivery to a webhook that sends nothing now would only wait: better to say so. */
@@ -328,7 +331,7 @@ void bh_retry_delivery(bh_call *call)
 	if (!delivery)
 		return;
 	if (delivery->state != BH_STATE_PENDING && delivery->state != BH_STATE_EXHAUSTED)
-		reply_cannot(call, delivery);
+		reply_cannot(call, delivery, RETRY_NEEDS);
 	else if (may_be_sent(call, delivery))
 		move(call, delivery, BH_STATE_PENDING, "Retried by hand.", retried);
 }
@@ -341,7 +344,7 @@ void bh_cancel_delivery(bh_call *call)
 	if (!delivery)
 		return;
 	if (delivery->state != BH_STATE_PENDING && delivery->state != BH_STATE_HELD)
-		reply_cannot(call, delivery);
+		reply_cannot(call, delivery, CANCEL_NEEDS);
 	else
 		move(call, delivery, BH_STATE_CANCELLED, "Cancelled by hand.", cancelled);
 }

@@ -73,9 +73,26 @@ void bh_reply_etag(bh_call *call, int64_t revision)
 	bh_reply_header(call, "ETag", tag);
 }
 
-static GString *open_problem(const bh_problem_row *row, const char *detail)
+/*
+ * What other rooms say is made to continue "cannot do this: ..."; a detail stands alone. A rule or code in front ("port: ...")
+ * stays as it is, for programs look for it.
+ */
+static char *sentence_of(const char *why)
+{
+	size_t word = strcspn(why, " ");
+	bool is_name = memchr(why, '_', word) || (word > 0 && why[word - 1] == ':');
+	size_t size = strlen(why);
+	bool ends = size > 0 && strchr(".!?", why[size - 1]);
+	char *text = g_strconcat(why, ends ? "" : ".", NULL);
+	if (!is_name)
+		text[0] = g_ascii_toupper(text[0]);
+	return text;
+}
+
+static GString *open_problem(const bh_problem_row *row, const char *why)
 {
 	GString *out = g_string_sized_new(256);
+	g_autofree char *detail = sentence_of(why);
 	g_autofree char *type = g_strconcat("urn:bellhop:problem:", row->code, NULL);
 
 	bh_out_open(out, NULL, '{');

@@ -90,7 +90,7 @@ static bool fail_with(reader *r, const char *at, bh_error_code code, const char 
 	bh_json *json = r->json;
 
 	bh_json_place(r->whole, (size_t)(at - r->whole.at), &json->line, &json->column);
-	g_set_error(r->error, BH_ERROR, code, "%s, line %u column %u", why, json->line, json->column);
+	g_set_error(r->error, BH_ERROR, code, "%s (line %u, column %u)", why, json->line, json->column);
 	return false;
 }
 
@@ -133,7 +133,7 @@ static bool fail_expected(reader *r, const char *what)
 		return fail_at_end(r, what);
 
 	g_autofree char *there = found(r, r->at);
-	const char *hint = r->after_comma && (*r->at == '}' || *r->at == ']') ? " (no comma may stand before it)" : "";
+	const char *hint = r->after_comma && (*r->at == '}' || *r->at == ']') ? ": no comma may stand before it" : "";
 	g_autofree char *why = g_strdup_printf("expected %s, found %s%s", what, there, hint);
 	return fail(r, r->at, why);
 }

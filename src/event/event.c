@@ -39,7 +39,7 @@ static bool refuse_at(call *c, size_t at, int kind, bh_error_code code, const ch
 {
 	c->refusal->kind = kind;
 	bh_json_place(c->text, at, &c->refusal->line, &c->refusal->column);
-	g_set_error(c->error, BH_ERROR, code, "%s, line %u column %u", why, c->refusal->line, c->refusal->column);
+	g_set_error(c->error, BH_ERROR, code, "%s (line %u, column %u)", why, c->refusal->line, c->refusal->column);
 	return false;
 }
 

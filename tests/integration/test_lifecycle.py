@@ -296,7 +296,7 @@ def test_a_file_of_event_types_is_taken_as_a_whole_or_not_at_all(install, tmp_pa
 
     refused('[{"name": "sauna_open"}, {"name": "booking_added"}]', "type 2", "booking_added", "built in")
     refused('[{"name": "sauna_open"}, {"name": "no good"}]', "type 2", "name")
-    refused('[{"name": "sauna_open"}', "line 1 column 24")
+    refused('[{"name": "sauna_open"}', "line 1, column 24")
     assert site.get("/v1/event-types/sauna_open").status == 404, "nothing of a wrong file"
 
     types.write_text('[{"name": "sauna_open"}]')

@@ -209,7 +209,7 @@ static void a_wrong_type_is_refused_naming_the_member(void)
 		{"{\"name\":\"a\",\"example\":[]}", "\"example\""},
 		{"{\"name\":\"a\",\"schema\":true}", "\"schema\""},
 		{"{\"name\":\"a\",\"feilds\":[]}", "no member \"feilds\""},
-		{"{\"name\":\"a\",}", "line 1 column 13"},
+		{"{\"name\":\"a\",}", "line 1, column 13"},
 	};
 
 	for (size_t i = 0; i < G_N_ELEMENTS(rows); i++) {

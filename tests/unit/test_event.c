@@ -336,7 +336,7 @@ static const struct {
 	{"[{\"type\":\"booking_added\",\"data\":{}},{\"type\":\"booking_added\",\"data\":7}]", "/1/data", "an object"},
 	{"[{\"type\":\"booking_added\",\"data\":{}},[]]", "/1", "must be an object"},
 	{"{\"type\":\"booking_added\",\"data\":{}}\n\n\n{\"type\":\"booking_added\",\"data\":{\"property_uid\":null}}",
-	 "/1/data/property_uid", "line 4 column 48"},
+	 "/1/data/property_uid", "line 4, column 48"},
 };
 
 static void a_wrong_field_is_refused_with_a_pointer_to_it(void)
@@ -364,7 +364,7 @@ static void an_unknown_type_is_refused_with_what_was_meant(void)
 		{"{\"type\":\"boking_added\",\"data\":{}}", "/type",
 		 "no event type \"boking_added\": did you mean \"booking_added\"?"},
 		{"{\"type\":\"Booking_Added\",\"data\":{}}", "/type", "did you mean \"booking_added\"?"},
-		{"{\"type\":\"flight_landed\",\"data\":{}}", "/type", "no event type \"flight_landed\","},
+		{"{\"type\":\"flight_landed\",\"data\":{}}", "/type", "no event type \"flight_landed\" ("},
 		{"{\"webhook_event\":\"flight_landed\",\"data\":{}}", "/webhook_event",
 		 "no event type \"flight_landed\""},
 		{"[{\"type\":\"flight_landed\",\"data\":{}}]", "/0/type", "no event type \"flight_landed\""},

@@ -88,7 +88,7 @@ static void a_text_that_is_not_strict_json_is_refused_with_its_place(void)
 	for (size_t i = 0; i < G_N_ELEMENTS(REFUSED); i++) {
 		const refused *row = &REFUSED[i];
 		g_autoptr(GError) error = NULL;
-		g_autofree char *place = g_strdup_printf("line %u column %u", row->line, row->column);
+		g_autofree char *place = g_strdup_printf("(line %u, column %u)", row->line, row->column);
 		g_test_message("row %zu", i);
 
 		bool accepted =
@@ -180,7 +180,7 @@ static void nesting_ends_at_64_levels(void)
 
 	g_assert_true(parses(deepest));
 	g_assert_false(bh_json_parse(json, bh_span_of(deeper), &error));
-	g_assert_nonnull(strstr(error->message, "nested deeper than 64 levels, line 1 column 65"));
+	g_assert_nonnull(strstr(error->message, "nested deeper than 64 levels (line 1, column 65)"));
 }
 
 /* Case json-deep-nesting. */
@@ -263,7 +263,7 @@ static void lines_count_from_the_start_of_the_text(void)
 
 	g_assert_false(bh_json_parse_at(json, text, 6, 100, &end, &error));
 
-	g_assert_true(g_str_has_suffix(error->message, "line 3 column 6"));
+	g_assert_true(g_str_has_suffix(error->message, "(line 3, column 6)"));
 }
 
 /* --- Nodes ----------------------------------------------------------------------------- */
