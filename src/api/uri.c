@@ -29,8 +29,3 @@ char *bh_uri_decode(bh_span encoded)
 	}
 	return g_string_free(text, FALSE);
 }
-
-char *bh_uri_encode(const char *text)
-{
-	return g_uri_escape_string(text, NULL, FALSE);
-}

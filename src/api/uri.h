@@ -5,6 +5,3 @@
 
 /* New text; NULL: a broken escape, a NUL, or no valid UTF-8. */
 char *bh_uri_decode(bh_span encoded);
-
-/* For Location: everything but unreserved characters is escaped. New text. */
-char *bh_uri_encode(const char *text);

@@ -3,10 +3,7 @@
 
 #include "api/call.h"
 
-/* Writes the webhook as the API shows it: passwords and header values masked. `secret` only in the answer of its creation. */
-void bh_out_webhook(GString *out, bh_call *call, const bh_webhook *webhook, const char *secret);
-
-/* The answer about a webhook, with its ETag. */
+/* The answer about a webhook, with its ETag: passwords and header values masked. `secret` only in the answer of its creation. */
 void bh_reply_webhook(bh_call *call, unsigned status, const bh_webhook *webhook, const char *secret);
 
 /* The webhook that the path names; NULL: the call is answered. Lives as long as the call's scope. */

@@ -64,7 +64,7 @@ static void write_headers(GString *out, const bh_header *header)
 	bh_out_close(out, '}');
 }
 
-void bh_out_webhook(GString *out, bh_call *call, const bh_webhook *webhook, const char *secret)
+static void write_webhook(GString *out, bh_call *call, const bh_webhook *webhook, const char *secret)
 {
 	bh_out_open(out, NULL, '{');
 	bh_out_id(out, "id", BH_ID_WEBHOOK, webhook->id);
@@ -95,7 +95,7 @@ void bh_reply_webhook(bh_call *call, unsigned status, const bh_webhook *webhook,
 {
 	GString *out = g_string_sized_new(1024);
 
-	bh_out_webhook(out, call, webhook, secret);
+	write_webhook(out, call, webhook, secret);
 	bh_reply_etag(call, webhook->revision);
 	bh_reply_json(call, status, out);
 }
@@ -134,7 +134,7 @@ void bh_list_webhooks(bh_call *call)
 
 	for (guint i = 0; i < rows->len && i < page.limit; i++) {
 		last = g_ptr_array_index(rows, i);
-		bh_out_webhook(out, call, last, NULL);
+		write_webhook(out, call, last, NULL);
 	}
 	bh_page_close_at(call, out, rows->len > page.limit ? last->id : 0);
 }

@@ -147,11 +147,6 @@ void bh_client_free(bh_client *client)
 	g_free(client);
 }
 
-const char *bh_client_url(const bh_client *client)
-{
-	return client->url;
-}
-
 /* --- Asking -------------------------------------------------------------------------------- */
 
 /* What is collected of one answer. */

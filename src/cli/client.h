@@ -22,8 +22,6 @@ bh_client *bh_client_new(const bh_args *args, GError **error);
 void bh_client_free(bh_client *client);
 G_DEFINE_AUTOPTR_CLEANUP_FUNC(bh_client, bh_client_free)
 
-const char *bh_client_url(const bh_client *client); /* "http://127.0.0.1:8380", without a slash at the end */
-
 /* What is asked. */
 typedef struct bh_ask {
 	const char *what; /* "add a webhook": the error will say that this cannot be done */

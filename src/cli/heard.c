@@ -38,7 +38,8 @@ void bh_heard_add_header(bh_heard *heard, const char *name, const char *value)
 	g_hash_table_replace(heard->headers, key, joined);
 }
 
-const char *bh_heard_header(const bh_heard *heard, const char *name)
+/* NULL: not there. */
+static const char *header_of(const bh_heard *heard, const char *name)
 {
 	return g_hash_table_lookup(heard->headers, name);
 }
@@ -62,8 +63,8 @@ static void check_signature(bh_heard *heard, const GPtrArray *secrets, int64_t t
 	heard->checked = secrets->len > 0;
 	for (guint i = 0; i < secrets->len; i++) {
 		heard->verification = bh_signature_verify(
-			g_ptr_array_index(secrets, i), bh_heard_header(heard, "webhook-id"),
-			bh_heard_header(heard, "webhook-timestamp"), bh_heard_header(heard, "webhook-signature"),
+			g_ptr_array_index(secrets, i), header_of(heard, "webhook-id"),
+			header_of(heard, "webhook-timestamp"), header_of(heard, "webhook-signature"),
 			(bh_span){heard->body->str, heard->body->len}, heard->arrived / BH_SECOND, tolerance);
 		if (heard->verification != BH_VERIFY_NO_MATCH)
 			return;
@@ -72,7 +73,7 @@ static void check_signature(bh_heard *heard, const GPtrArray *secrets, int64_t t
 
 void bh_heard_judge(bh_heard *heard, const GPtrArray *secrets, int64_t tolerance, GHashTable *seen)
 {
-	const char *id = bh_heard_header(heard, "webhook-id");
+	const char *id = header_of(heard, "webhook-id");
 	read_event(heard);
 	check_signature(heard, secrets, tolerance);
 	if (!id || !bh_heard_verified(heard))
@@ -135,7 +136,7 @@ void bh_heard_line(const bh_heard *heard, bh_screen screen, GString *out)
 	g_autofree char *clock = bh_text_clock(heard->arrived);
 	g_autofree char *request = g_strdup_printf("%s %s", heard->verb, heard->path);
 	g_autofree char *answer = g_strdup_printf("-> %d", heard->answered);
-	const char *id = bh_heard_header(heard, "webhook-id");
+	const char *id = header_of(heard, "webhook-id");
 
 	append_word(line, screen, BH_FAINT, clock);
 	append_word(line, screen, BH_PLAIN, request);
@@ -209,7 +210,7 @@ void bh_heard_json(const bh_heard *heard, GString *out)
 	bh_object_text(json, "verb", heard->verb);
 	bh_object_text(json, "path", heard->path);
 	add_text_or_null(json, "type", heard->type);
-	add_text_or_null(json, "webhook_id", bh_heard_header(heard, "webhook-id"));
+	add_text_or_null(json, "webhook_id", header_of(heard, "webhook-id"));
 	bh_object_text(json, "signature", heard->checked ? bh_verification_name(heard->verification) : "not_checked");
 	bh_object_raw(json, "verified",
 		      bh_span_of(heard->checked && heard->verification == BH_VERIFIED ? "true" : "false"));

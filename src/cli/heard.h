@@ -30,7 +30,6 @@ void bh_heard_free(bh_heard *heard);
 G_DEFINE_AUTOPTR_CLEANUP_FUNC(bh_heard, bh_heard_free)
 
 void bh_heard_add_header(bh_heard *heard, const char *name, const char *value);
-const char *bh_heard_header(const bh_heard *heard, const char *name); /* NULL: not there */
 
 /* `secrets` of bh_secret: one of them must fit; none: nothing is checked. `seen` collects the webhook-ids. */
 void bh_heard_judge(bh_heard *heard, const GPtrArray *secrets, int64_t tolerance, GHashTable *seen);

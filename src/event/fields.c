@@ -237,7 +237,8 @@ bool bh_site_id_or_none_read(const bh_json *json, uint32_t node, char *out)
 	return !has_control(out);
 }
 
-bool bh_site_id_read(const bh_json *json, uint32_t node, char *out)
+/* Here an empty one is wrong, and "0" an id like any other. */
+static bool read_site_id(const bh_json *json, uint32_t node, char *out)
 {
 	if (!read_digits(json, node, out, BH_ID_IN_EVENT_MAX + 1) &&
 	    !read_text(json, node, out, BH_ID_IN_EVENT_MAX + 1))
@@ -301,7 +302,7 @@ static bool read_occurred_at(reading *r, uint32_t value, const char *name)
 
 static bool read_manager_id(reading *r, uint32_t value, const char *name)
 {
-	if (!bh_site_id_read(r->json, value, r->draft->manager_id))
+	if (!read_site_id(r->json, value, r->draft->manager_id))
 		return refuse_member(r, value, name, ID_RULE);
 	r->draft->event.manager_id = r->draft->manager_id;
 	return true;
@@ -311,7 +312,7 @@ static bool read_actor(reading *r, uint32_t value, const char *name)
 {
 	if (bh_json_string_is(r->json, value, "")) /* a page without a user */
 		return true;
-	if (!bh_site_id_read(r->json, value, r->draft->actor))
+	if (!read_site_id(r->json, value, r->draft->actor))
 		return refuse_member(r, value, name, ID_RULE);
 	r->draft->event.actor = r->draft->actor;
 	return true;

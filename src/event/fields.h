@@ -50,10 +50,7 @@ bool bh_fields_read(const bh_json *json, bh_span call, const bh_intake *intake, 
 		    GError **error);
 
 /*
- * Reads an id of the site: text, or an integer that means the same. `out` has BH_ID_IN_EVENT_MAX + 1
- * bytes. False: something else, too long, empty, or with control characters.
+ * Reads an id of the site: text, or an integer that means the same. `out` has BH_ID_IN_EVENT_MAX + 1 bytes and becomes "" for
+ * 0, "0" and "", which mean none in data.property_uid and the like. False: something else, too long, or with control characters.
  */
-bool bh_site_id_read(const bh_json *json, uint32_t node, char *out);
-
-/* The same for data.property_uid and the like, where 0, "0" and "" mean none: then `out` is "". */
 bool bh_site_id_or_none_read(const bh_json *json, uint32_t node, char *out);

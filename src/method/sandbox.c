@@ -129,9 +129,17 @@ static bh_stop look_at_clock(bh_sandbox *box)
 	return now - box->turn_began > box->running->time ? BH_STOP_TIME : BH_STOP_NONE;
 }
 
+/* The sandbox that this state or coroutine belongs to: its allocator's argument. */
+static bh_sandbox *box_of(lua_State *lua)
+{
+	void *box;
+	lua_getallocf(lua, &box);
+	return box;
+}
+
 static void count_hook(lua_State *lua, lua_Debug *activation)
 {
-	bh_sandbox *box = bh_sandbox_of(lua);
+	bh_sandbox *box = box_of(lua);
 	if (box->running && !box->running->stop)
 		box->running->stop = look_at_clock(box);
 	spend(lua, box, HOOK_STEPS);
@@ -139,7 +147,7 @@ static void count_hook(lua_State *lua, lua_Debug *activation)
 
 void bh_sandbox_spend(lua_State *lua, size_t steps)
 {
-	spend(lua, bh_sandbox_of(lua), steps);
+	spend(lua, box_of(lua), steps);
 }
 
 /*
@@ -164,7 +172,7 @@ static int after_pcall(lua_State *lua, int status, lua_KContext context)
 	if (status == LUA_OK || status == LUA_YIELD)
 		return lua_gettop(lua);
 
-	bh_meter *meter = bh_sandbox_of(lua)->running;
+	bh_meter *meter = box_of(lua)->running;
 	note_memory_error(lua, meter, status);
 	if (meter->stop)
 		return end_run(lua); /* no script catches its own end */
@@ -189,13 +197,6 @@ static int panic(lua_State *lua)
 	const char *why = lua_tostring(lua, -1);
 	g_error("the Lua host broke its own rules: %s", why ? why : "an error without a text");
 	return 0;
-}
-
-bh_sandbox *bh_sandbox_of(lua_State *lua)
-{
-	void *box;
-	lua_getallocf(lua, &box);
-	return box;
 }
 
 void bh_sandbox_init(bh_sandbox *box, size_t memory_max)

@@ -55,9 +55,6 @@ typedef struct bh_sandbox {
 void bh_sandbox_init(bh_sandbox *box, size_t memory_max);
 void bh_sandbox_clear(bh_sandbox *box);
 
-/* The sandbox that this state or coroutine belongs to. */
-bh_sandbox *bh_sandbox_of(lua_State *lua);
-
 /* Pushes the compiled `source` (text only), bound to the read-only globals. False: pushes "name:line: why". */
 bool bh_sandbox_compile(bh_sandbox *box, const char *name, const char *source, size_t size);
 
