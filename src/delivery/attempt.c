@@ -224,6 +224,18 @@ static void answered(bh_transfer *transfer, bh_answer *answer, void *user)
 	go(a, &RUN);
 }
 
+static void hide_password(void *paper, bh_span password)
+{
+	bh_record_hide(paper, password);
+}
+
+static bh_paper *new_record(bh_attempt *a)
+{
+	bh_paper *paper = bh_record_new(a->loop, a->item);
+	bh_script_each_password(a->script, hide_password, paper);
+	return paper;
+}
+
 static const bh_step *transfer(bh_attempt *a)
 {
 	const bh_kit *kit = bh_kits_find(a->loop->kits, a->webhook);
@@ -245,7 +257,7 @@ static const bh_step *transfer(bh_attempt *a)
 		a->call.total_timeout =
 			a->webhook->total_timeout > 0 ? a->webhook->total_timeout : a->loop->total_timeout;
 	if (!a->paper)
-		a->paper = bh_record_new(a->loop, a->item);
+		a->paper = new_record(a);
 	bh_record_request(a->paper, &a->call, a->body);
 
 	a->answer = NULL; /* the last one ends with its report */

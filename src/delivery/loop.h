@@ -4,6 +4,7 @@
 #include "base/chance.h"
 #include "delivery/delivery.h"
 #include "delivery/flight.h"
+#include "delivery/hidden.h"
 #include "delivery/kit.h"
 #include "delivery/outcome.h"
 #include "delivery/scheduler.h"
@@ -73,6 +74,7 @@ struct bh_paper {
 	GString *request, *response;
 	GByteArray *body;
 	GBytes *sent;
+	bh_hidden *hidden; /* what none of these may show */
 	char *reason, *sentence;
 	char address[64], http_version[4];
 

@@ -23,14 +23,17 @@ static bool is_harmless(const char *line, size_t name_size)
 	return false;
 }
 
-static void append_masked(GString *out, const char *line)
+/* A value that is masked here is not shown by the answer's echo, either. */
+static void append_masked(bh_paper *paper, const char *line)
 {
+	GString *out = paper->request;
 	size_t name_size = strcspn(line, ":");
 	if (is_harmless(line, name_size)) {
 		g_string_append(out, line);
 	} else {
 		g_string_append_len(out, line, (gssize)name_size);
 		g_string_append(out, ": ***");
+		bh_hide_header_value(&paper->hidden, line + name_size + strspn(line + name_size, ": "));
 	}
 	g_string_append_c(out, '\n');
 }
@@ -121,18 +124,33 @@ bh_paper *bh_record_without_attempt(bh_loop *loop, bh_item *item, const bh_next 
 	return paper;
 }
 
+void bh_record_hide(bh_paper *paper, bh_span password)
+{
+	bh_hide(&paper->hidden, password);
+}
+
+static GBytes *masked_body(const bh_paper *paper, bh_span body)
+{
+	if (!paper->hidden)
+		return g_bytes_new(body.at, body.size);
+	GString *text = g_string_new_len(body.at, (gssize)body.size);
+	bh_hidden_mask(paper->hidden, text);
+	return g_string_free_to_bytes(text);
+}
+
 void bh_record_request(bh_paper *paper, const bh_request *request, GBytes *event_body)
 {
 	g_string_truncate(paper->request, 0);
 	append_request_line(paper->request, request);
 	for (const char *const *h = request->headers; *h; h++)
-		append_masked(paper->request, *h);
+		append_masked(paper, *h);
+	bh_hidden_mask(paper->hidden, paper->request);
 
 	g_clear_pointer(&paper->sent, g_bytes_unref);
 	gsize size;
 	const char *own = g_bytes_get_data(event_body, &size);
 	if (!bh_span_equal(request->body, (bh_span){own, size}))
-		paper->sent = g_bytes_new(request->body.at, request->body.size);
+		paper->sent = masked_body(paper, request->body);
 }
 
 /* The receiver's bytes are not ours to trust: texts are kept as valid UTF-8 without NUL. */
@@ -162,9 +180,12 @@ static void keep_answer(bh_paper *paper, const bh_answer *answer)
 	memcpy(paper->http_version, answer->http_version, sizeof(paper->http_version));
 
 	paper->response = answer->head ? valid_text(answer->head) : NULL;
+	if (paper->response)
+		bh_hidden_mask(paper->hidden, paper->response);
 	if (answer->body && answer->body->len > 0) {
 		paper->body = g_byte_array_sized_new(answer->body->len);
 		g_byte_array_append(paper->body, answer->body->data, answer->body->len);
+		bh_hidden_mask_bytes(paper->hidden, paper->body);
 	}
 }
 
@@ -212,6 +233,7 @@ void bh_paper_free(bh_paper *paper)
 	if (paper->body)
 		g_byte_array_unref(paper->body);
 	g_clear_pointer(&paper->sent, g_bytes_unref);
+	g_clear_pointer(&paper->hidden, bh_hidden_free);
 	g_clear_pointer(&paper->change.webhook, bh_webhook_unref);
 	g_clear_error(&paper->error);
 	g_free(paper->reason);

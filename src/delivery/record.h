@@ -9,6 +9,9 @@ bh_paper *bh_record_new(bh_loop *loop, bh_item *item);
 /* A record that only moves the delivery. */
 bh_paper *bh_record_without_attempt(bh_loop *loop, bh_item *item, const bh_next *next);
 
+/* A password of the method's settings: nothing that is kept of this attempt shows it. */
+void bh_record_hide(bh_paper *paper, bh_span password);
+
 /*
  * Keeps the request as it goes out, credentials masked: of several calls in one attempt the last. The body is kept if it
  * is not the event's own, which can be made again.

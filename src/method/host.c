@@ -431,6 +431,11 @@ const bh_script_judgement *bh_script_judged(const bh_script *s)
 	return &s->judged;
 }
 
+void bh_script_each_password(const bh_script *s, void (*each)(void *user, bh_span password), void *user)
+{
+	bh_script_settings_each_password(s->settings, each, user);
+}
+
 const char *bh_script_trouble(const bh_script *s)
 {
 	return s->trouble;

@@ -132,4 +132,6 @@ void bh_script_free(bh_script *s); /* at any point of its life */
  */
 bh_script_turn bh_script_resume(bh_script *s, const bh_answer *answer, bh_request *ret_call);
 const bh_script_judgement *bh_script_judged(const bh_script *s); /* after RETURNED */
+/* Shows each password of the run's settings; the bytes are only `each`'s until it returns. */
+void bh_script_each_password(const bh_script *s, void (*each)(void *user, bh_span password), void *user);
 const char *bh_script_trouble(const bh_script *s); /* after BROKE: "basic.lua:12: ...", passwords hidden */

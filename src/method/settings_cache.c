@@ -127,6 +127,16 @@ bh_script_settings *bh_settings_cache_get(bh_settings_cache *cache, const bh_met
 
 /* --- Hiding ----------------------------------------------------------------------------------- */
 
+void bh_script_settings_each_password(const bh_script_settings *settings, void (*each)(void *user, bh_span password),
+				      void *user)
+{
+	for (guint i = 0; i < settings->values->len; i++) {
+		const bh_value *value = &g_array_index(settings->values, bh_value, i);
+		if (value->kind == BH_VALUE_SECRET)
+			each(user, bh_secret_bytes(value->secret));
+	}
+}
+
 size_t bh_script_settings_password_at(const bh_script_settings *settings, const char *text)
 {
 	size_t longest = 0;

@@ -26,5 +26,8 @@ bh_script_settings *bh_settings_cache_get(bh_settings_cache *cache, const bh_met
 					  GError **error);
 void bh_script_settings_unref(bh_script_settings *settings); /* wipes with the last one */
 
+void bh_script_settings_each_password(const bh_script_settings *settings, void (*each)(void *user, bh_span password),
+				      void *user);
+
 /* How many bytes at `text` are a password of these settings; 0: none begins there. */
 size_t bh_script_settings_password_at(const bh_script_settings *settings, const char *text);

@@ -1,10 +1,13 @@
 """What people with bad intentions, and clumsy ones, try: each test was once a fault."""
 
+import base64
 import contextlib
+import shutil
 import socket
+import urllib.parse
 
 import pytest
-from harness.process import attempts_of, small_world, the_delivery, wait_attempts, wait_state
+from harness.process import ROOT, attempts_of, small_world, the_delivery, wait_attempts, wait_state
 from harness.receiver import answers, reply
 from harness.waiting import never_during, wait_for
 
@@ -85,3 +88,50 @@ def test_a_request_whose_end_is_not_clear_ends_the_connection(site, framing):
     assert answer.count(b"HTTP/1.1 ") == 1, answer
     assert b"Where the request ends is not clear" in answer
     assert site.get("/v1/events").ok()["data"] == []
+
+
+TALKATIVE = """
+return {
+  title = "Puts its key where no key belongs",
+  fields = {
+    { key = "url", format = "url", title = "URL", required = true },
+    { key = "key", format = "password", title = "Key", required = true },
+  },
+  deliver = function(event, settings, remote)
+    return remote.post(settings.url .. "?key=" .. settings.key:gsub("/", "%%2F"), {
+      body = "key=" .. settings.key,
+      headers = { ["Content-Type"] = "text/" .. settings.key, Authorization = remote.basic("user", settings.key) },
+    })
+  end,
+}
+"""
+
+
+def test_credentials_that_a_receiver_echoes_are_not_kept(install, make_receiver, tmp_path):
+    """Error pages show requests, and a script may put a key anywhere: neither attempts nor the database may tell it."""
+    methods = tmp_path / "methods"
+    shutil.copytree(ROOT / "methods", methods)
+    (methods / "talkative.lua").write_text(TALKATIVE)
+    bellhop = install(settings={"methods_dir": str(methods), "retry_schedule": ""})
+    site = small_world(bellhop.start())
+
+    def echo(exchange):
+        exchange.send(reply(500, exchange.request.raw, headers=[("X-Echo", exchange.request.target)]))
+
+    receiver = make_receiver(echo)
+    password, key, token = "s3cr3t/basic", "s3cr3t/talk", "s3cr3t/header"
+    site.webhook(receiver.url(), method="basic", settings={"basic_username": "user", "basic_password": password})
+    site.webhook(receiver.url(), method="talkative", settings={"key": key})
+    site.webhook(receiver.url(), headers={"X-Token": token, "Authorization": f"Bearer {token}", "X-Stage": "test"})
+
+    event = site.send()
+
+    kept = "".join(str(attempts_of(site, delivery["id"])) for delivery in wait_state(site, event, "exhausted"))
+    bellhop.stop()
+    kept += "".join(file.read_bytes().decode("latin-1") for file in bellhop.data.glob("bellhop.db*"))
+    assert len(receiver.requests) == 3
+    assert "X-Stage: test" in kept, "what is no secret is shown"
+    for secret in (password, key, token):
+        coded = base64.b64encode(f"user:{secret}".encode()).decode()
+        for form in (secret, urllib.parse.quote(secret, safe=""), coded):
+            assert form not in kept, form

@@ -1,0 +1,91 @@
+#include "delivery/hidden.h"
+
+#include "base/secret.h"
+
+#include <string.h>
+
+/* Shorter ones stand in any text by chance: a header that says "test" must not make a riddle of the answer. */
+#define SHORTEST 4
+#define SHORTEST_HEADER_VALUE 8
+#define MASK "***"
+
+struct bh_hidden {
+	GPtrArray *texts; /* of char * */
+};
+
+static void wipe(void *text)
+{
+	bh_text_wipe(text);
+}
+
+static void add(bh_hidden **hidden, char *text)
+{
+	if (!*hidden) {
+		*hidden = g_new0(bh_hidden, 1);
+		(*hidden)->texts = g_ptr_array_new_with_free_func(wipe);
+	}
+	g_ptr_array_add((*hidden)->texts, text);
+}
+
+void bh_hide(bh_hidden **hidden, bh_span secret)
+{
+	if (secret.size < SHORTEST)
+		return;
+	char *text = g_strndup(secret.at, secret.size);
+	char *escaped = g_uri_escape_string(text, NULL, FALSE);
+
+	if (strcmp(escaped, text) != 0)
+		add(hidden, g_steal_pointer(&escaped));
+	else
+		bh_text_wipe(escaped);
+	add(hidden, text);
+}
+
+void bh_hide_header_value(bh_hidden **hidden, const char *value)
+{
+	const char *blank = strchr(value, ' ');
+	bool has_scheme = g_ascii_strncasecmp(value, "Basic ", 6) == 0 || g_ascii_strncasecmp(value, "Bearer ", 7) == 0;
+
+	bh_span secret = bh_span_of(has_scheme ? blank + 1 : value);
+
+	if (secret.size >= SHORTEST_HEADER_VALUE)
+		bh_hide(hidden, secret);
+}
+
+void bh_hidden_free(bh_hidden *hidden)
+{
+	if (!hidden)
+		return;
+	g_ptr_array_unref(hidden->texts);
+	g_free(hidden);
+}
+
+static void mask_one(GString *text, const char *secret)
+{
+	size_t size = strlen(secret), from = 0;
+	const char *found;
+
+	while ((found = memmem(text->str + from, text->len - from, secret, size))) {
+		size_t at = (size_t)(found - text->str);
+		g_string_erase(text, (gssize)at, (gssize)size);
+		g_string_insert(text, (gssize)at, MASK);
+		from = at + strlen(MASK);
+	}
+}
+
+void bh_hidden_mask(const bh_hidden *hidden, GString *text)
+{
+	for (guint i = 0; hidden && i < hidden->texts->len; i++)
+		mask_one(text, hidden->texts->pdata[i]);
+}
+
+void bh_hidden_mask_bytes(const bh_hidden *hidden, GByteArray *bytes)
+{
+	if (!hidden)
+		return;
+	g_autoptr(GString) text = g_string_new_len((const char *)bytes->data, bytes->len);
+
+	bh_hidden_mask(hidden, text);
+	g_byte_array_set_size(bytes, 0);
+	g_byte_array_append(bytes, (const guint8 *)text->str, (guint)text->len);
+}

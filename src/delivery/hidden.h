@@ -1,0 +1,21 @@
+/*
+ * Texts that may not stand in what is kept of an attempt: the credentials of its request. A script may put them into
+ * a URL or a body, and many a receiver shows in its answer what it was sent.
+ */
+#pragma once
+
+#include "base/span.h"
+
+#include <glib.h>
+
+typedef struct bh_hidden bh_hidden; /* NULL: nothing is hidden */
+
+/* Adds a copy, and its percent-encoded form. One so short that it stands in any text by chance is passed over. */
+void bh_hide(bh_hidden **hidden, bh_span secret);
+/* Adds the value of a header, or only what follows its scheme ("Basic ", "Bearer "). */
+void bh_hide_header_value(bh_hidden **hidden, const char *value);
+void bh_hidden_free(bh_hidden *hidden); /* wipes */
+
+/* Makes each hidden text in it "***". */
+void bh_hidden_mask(const bh_hidden *hidden, GString *text);
+void bh_hidden_mask_bytes(const bh_hidden *hidden, GByteArray *bytes);
