@@ -3,6 +3,7 @@
 #include "base/error.h"
 #include "method/method_file.h"
 
+#include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <string.h>
@@ -152,20 +153,21 @@ static void add_file(bh_methods *m, const char *folder, const char *file, const 
 
 bh_methods *bh_methods_load(const char *folder, const bh_methods *previous, GPtrArray *ret_broken, GError **error)
 {
-	g_autoptr(GError) why = NULL;
-	GDir *dir = g_dir_open(folder, 0, &why);
+	DIR *dir = opendir(folder);
 	if (!dir) {
-		g_set_error(error, BH_ERROR, BH_ERROR_IO, "cannot read the methods folder: %s", why->message);
+		g_set_error(error, BH_ERROR, BH_ERROR_IO,
+			    "cannot read the methods folder \"%s\" (setting methods_dir): %s", folder,
+			    g_strerror(errno));
 		return NULL;
 	}
 
 	bh_methods *m = g_new0(bh_methods, 1);
 	m->refs = 1;
 	m->all = g_ptr_array_new_with_free_func(unref_method);
-	for (const char *file = g_dir_read_name(dir); file; file = g_dir_read_name(dir))
-		if (is_method_file(file))
-			add_file(m, folder, file, previous, ret_broken);
-	g_dir_close(dir);
+	for (struct dirent *entry = readdir(dir); entry; entry = readdir(dir))
+		if (is_method_file(entry->d_name))
+			add_file(m, folder, entry->d_name, previous, ret_broken);
+	closedir(dir);
 	g_ptr_array_sort(m->all, compare_names);
 	return m;
 }
