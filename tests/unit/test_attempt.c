@@ -279,7 +279,7 @@ static void the_request_is_signed_and_carries_the_owners_headers(void)
 	house *h = open_house((const act *const[]){POLITE, NULL}, QUICK);
 	start_loops(h);
 	bh_id id = hand_over(h);
-	g_autoptr(bh_delivery) d = await_state(h, id, BH_STATE_DELIVERED);
+	bh_delivery_free(await_state(h, id, BH_STATE_DELIVERED));
 
 	const char *text = request(h, 1);
 	g_autofree char *event = header_of(text, "webhook-id"), *at = header_of(text, "webhook-timestamp"),
@@ -555,7 +555,7 @@ static void a_silent_receiver_costs_the_time_out_and_no_more(void)
 	house *h = open_house((const act *const[]){SILENT, POLITE, NULL}, settings);
 	start_loops(h);
 	bh_id id = hand_over(h);
-	g_autoptr(bh_delivery) d = await_state(h, id, BH_STATE_DELIVERED);
+	bh_delivery_free(await_state(h, id, BH_STATE_DELIVERED));
 	g_autoptr(GPtrArray) owner = NULL;
 	bh_attempt_row *a = attempt(h, id, 1, &owner);
 	g_assert_cmpstr(a->cause, ==, "timeout");

@@ -201,6 +201,7 @@ static void starts_at_the_same_time_agree_on_one_key(place *p, const void *unuse
 		g_autoptr(GError) error = NULL;
 		g_autoptr(bh_secret) opened = bh_unseal(sealers[i], sealed, "p", &error);
 		g_assert_no_error(error);
+		g_assert_true(bh_span_is(bh_secret_bytes(opened), "secret"));
 		bh_sealer_free(sealers[i]);
 	}
 }
