@@ -125,6 +125,21 @@ static bool load_settings(house *h, GError **error)
 	return true;
 }
 
+/* A new key beside an old database opens nothing in it, and would hide that the old one has to be found. */
+static bool check_key_is_there(const char *key_file, const char *store_url, GError **error)
+{
+	const char *database = g_str_has_prefix(store_url, "sqlite:") ? store_url + strlen("sqlite:") : "";
+	const char *in_environment = g_getenv("BELLHOP_SEAL_KEY");
+	bool given = (in_environment && *in_environment) || g_file_test(key_file, G_FILE_TEST_EXISTS);
+	if (given || !g_file_test(database, G_FILE_TEST_EXISTS))
+		return true;
+	g_set_error(
+		error, BH_ERROR, BH_ERROR_NOT_FOUND,
+		"sealing key file \"%s\" is missing, and there is a database \"%s\" already: put the key back that belongs to it, or give it in BELLHOP_SEAL_KEY",
+		key_file, database);
+	return false;
+}
+
 static bool open_store(house *h, GError **error)
 {
 	const bh_settings *s = settings_of(h);
@@ -135,7 +150,7 @@ static bool open_store(house *h, GError **error)
 	}
 	g_autofree char *key_file = g_build_filename(s->data_dir, "seal.key", NULL);
 	g_autofree char *url = *s->store ? g_strdup(s->store) : g_strdup_printf("sqlite:%s/bellhop.db", s->data_dir);
-	h->sealer = bh_sealer_open(key_file, error);
+	h->sealer = check_key_is_there(key_file, url, error) ? bh_sealer_open(key_file, error) : NULL;
 	if (!h->sealer)
 		return false;
 	h->store = bh_store_open(url, h->sealer, error);

@@ -177,6 +177,18 @@ def test_a_damaged_seal_key_refuses(install):
     refuses_to_start(bellhop, "seal.key")
 
 
+def test_a_lost_seal_key_refuses_and_no_new_one_is_made(install):
+    bellhop = install().start()
+    bellhop.stop()
+    key = bellhop.data / "seal.key"
+    kept = key.rename(bellhop.folder / "kept")
+    refuses_to_start(bellhop, "seal.key", "is missing")
+    assert not key.exists()
+    kept.rename(key)
+    bellhop.expect_failure = False
+    bellhop.start()
+
+
 def test_a_foreign_seal_key_refuses(install):
     """With another key nothing sealed can be opened: better no start than deliveries that all fail."""
     bellhop = install().start()
