@@ -317,7 +317,7 @@ static const bh_step *record(bh_attempt *a)
 							  .started_wall = a->started_wall,
 							  .took = bh_mono_since(a->loop->now.mono, a->started)});
 	if (a->conclusion.disables)
-		bh_loop_disable(a->loop, a->webhook->id, a->conclusion.disables, a->conclusion.sentence);
+		bh_loop_disable(a->loop, a->webhook, a->conclusion.disables, a->conclusion.sentence);
 	bh_loop_submit(a->loop, g_steal_pointer(&a->paper));
 	attempt_free(a);
 	return WAIT;

@@ -80,7 +80,7 @@ struct bh_paper {
 
 	/* DISABLE */
 	bh_change change;
-	bh_id webhook;
+	bh_webhook *attempted; /* a reference: as it was when its receiver said so */
 	bh_disabled_cause cause;
 	char *why;
 };
@@ -93,8 +93,11 @@ void bh_paper_leave(bh_paper *paper);
 
 /* Moves all of a webhook's deliveries from one state to another, some at a time. */
 void bh_loop_sweep(bh_loop *loop, bh_id webhook, bh_state from, bh_state to, const char *reason);
-/* Switches the webhook off because its receiver said so: its lane at once, the stored webhook with the next commit. */
-void bh_loop_disable(bh_loop *loop, bh_id webhook, bh_disabled_cause cause, const char *why);
+/*
+ * Switches the webhook off because the receiver of this version of it said so: its lane at once, the stored webhook with the
+ * next commit. If it leads elsewhere by now, what the old receiver said is past.
+ */
+void bh_loop_disable(bh_loop *loop, bh_webhook *attempted, bh_disabled_cause cause, const char *why);
 
 /* --- The loop ---------------------------------------------------------------------------------- */
 

@@ -12,6 +12,8 @@
 #include "base/error.h"
 #include "base/log.h"
 
+#include <string.h>
+
 #define TRY_AGAIN_AFTER BH_SECOND
 #define SWEEP_STEP 500
 
@@ -106,14 +108,16 @@ static void sweep_back(bh_loop *loop, bh_paper *paper)
 static void disable_back(bh_loop *loop, bh_paper *paper)
 {
 	bool raced = g_error_matches(paper->error, BH_ERROR, BH_ERROR_CONFLICT);
-	g_hash_table_remove(loop->disabling, &paper->webhook);
+	bh_id webhook = paper->attempted->id;
+
+	g_hash_table_remove(loop->disabling, &webhook);
 	if (raced)
-		bh_loop_disable(loop, paper->webhook, paper->cause, paper->why);
+		bh_loop_disable(loop, paper->attempted, paper->cause, paper->why);
 	else if (!paper->error)
-		bh_log(BH_WARNING, "delivery", "webhook disabled", BH_ID("webhook", BH_ID_WEBHOOK, paper->webhook),
+		bh_log(BH_WARNING, "delivery", "webhook disabled", BH_ID("webhook", BH_ID_WEBHOOK, webhook),
 		       BH_STR("cause", bh_disabled_cause_name(paper->cause)), BH_STR("why", paper->why));
-	if (paper->error && !raced)
-		bh_loop_look_at(loop, paper->webhook); /* the lane was closed ahead of what did not come */
+	if (paper->error && !g_hash_table_contains(loop->disabling, &webhook))
+		bh_loop_look_at(loop, webhook); /* the lane was closed ahead of what did not come */
 	loop->papers_out--;
 	bh_paper_free(paper);
 }
@@ -175,11 +179,18 @@ static bh_webhook *disabled_copy(const bh_webhook *webhook, bh_disabled_cause ca
 	return changed;
 }
 
-void bh_loop_disable(bh_loop *loop, bh_id webhook, bh_disabled_cause cause, const char *why)
+static bool leads_where(const bh_webhook *a, const bh_webhook *b)
 {
+	return strcmp(a->method, b->method) == 0 && strcmp(a->settings, b->settings) == 0;
+}
+
+void bh_loop_disable(bh_loop *loop, bh_webhook *attempted, bh_disabled_cause cause, const char *why)
+{
+	bh_id webhook = attempted->id;
 	g_autoptr(bh_snapshot) now = bh_directory_now(loop->directory);
 	const bh_webhook *present = bh_snapshot_webhook(now, webhook);
-	if (!present || present->disabled != BH_ENABLED || g_hash_table_contains(loop->disabling, &webhook))
+	if (!present || !leads_where(present, attempted) || present->disabled != BH_ENABLED ||
+	    g_hash_table_contains(loop->disabling, &webhook))
 		return;
 	g_hash_table_add(loop->disabling, g_memdup2(&webhook, sizeof(webhook)));
 	bh_scheduler_close(loop->scheduler, webhook);
@@ -187,7 +198,7 @@ void bh_loop_disable(bh_loop *loop, bh_id webhook, bh_disabled_cause cause, cons
 	bh_paper *paper = g_new0(bh_paper, 1);
 	paper->kind = BH_PAPER_DISABLE;
 	paper->loop = loop;
-	paper->webhook = webhook;
+	paper->attempted = bh_webhook_ref(attempted);
 	paper->cause = cause;
 	paper->why = g_strdup(why);
 	paper->change =

@@ -424,6 +424,33 @@ static void a_410_ends_the_delivery_and_switches_the_webhook_off(void)
 	close_house(h);
 }
 
+static void a_410_of_where_the_webhook_no_longer_leads_leaves_it_on(void)
+{
+	static const act moves[] = {{READ},
+				    {WAIT},
+				    {SEND, "HTTP/1.1 410 Gone\r\nContent-Length: 0\r\n\r\n"},
+				    {READ},
+				    {SEND, "HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n"},
+				    {HOLD}};
+	house *h = open_house((const act *const[]){moves, NULL}, QUICK);
+	start_loops(h);
+	bh_id old = hand_over(h);
+	await_requests(h, 1);
+
+	g_autoptr(bh_snapshot) now = bh_directory_now(h->directory);
+	g_autoptr(bh_webhook) moved = bh_webhook_copy(bh_snapshot_webhook(now, WEBHOOK));
+	moved->revision++;
+	g_free(moved->settings);
+	moved->settings = g_strdup_printf("{\"url\":\"http://127.0.0.1:%u/new\"}", h->receiver->port);
+	change(h, &(bh_change){.kind = BH_CHANGE_WEBHOOK_PUT, .webhook = moved});
+	receiver_go(h->receiver);
+	bh_delivery_free(await_state(h, old, BH_STATE_GONE));
+
+	bh_delivery_free(await_state(h, hand_over(h), BH_STATE_DELIVERED));
+	g_assert_true(g_str_has_prefix(request(h, 2), "POST /new "));
+	close_house(h);
+}
+
 static void a_stop_waits_for_the_answer_under_way(void)
 {
 	house *h = open_house((const act *const[]){LATE, NULL}, QUICK);
@@ -606,6 +633,7 @@ int main(int argc, char **argv)
 	TEST(one_that_waits_in_memory_and_is_cancelled_leaves_it);
 	TEST(one_that_is_cancelled_in_flight_is_not_tried_again);
 	TEST(a_410_ends_the_delivery_and_switches_the_webhook_off);
+	TEST(a_410_of_where_the_webhook_no_longer_leads_leaves_it_on);
 	TEST(a_stop_waits_for_the_answer_under_way);
 	TEST(what_was_in_flight_at_an_unclean_stop_is_told_and_sent_again);
 	TEST(a_delivery_in_flight_at_three_unclean_stops_is_set_aside);
