@@ -10,7 +10,7 @@
 #define MASK "***"
 
 struct bh_hidden {
-	GPtrArray *texts; /* of char * */
+	GPtrArray *texts; /* of char *, the longest first: one may be the beginning of another */
 };
 
 static void wipe(void *text)
@@ -24,7 +24,11 @@ static void add(bh_hidden **hidden, char *text)
 		*hidden = g_new0(bh_hidden, 1);
 		(*hidden)->texts = g_ptr_array_new_with_free_func(wipe);
 	}
-	g_ptr_array_add((*hidden)->texts, text);
+	GPtrArray *texts = (*hidden)->texts;
+	guint place = 0;
+	while (place < texts->len && strlen(texts->pdata[place]) >= strlen(text))
+		place++;
+	g_ptr_array_insert(texts, (gint)place, text);
 }
 
 void bh_hide(bh_hidden **hidden, bh_span secret)
