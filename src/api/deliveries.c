@@ -189,7 +189,7 @@ static void write_request_body(GString *out, const bh_attempt_row *row, const bh
 		bh_out_null(out, "request_body");
 		return;
 	}
-	g_autoptr(GBytes) body = bh_event_body(event, shape, details, owner);
+	g_autoptr(GBytes) body = bh_event_body(event, shape, details, owner, 0);
 	gsize size;
 	const char *bytes = g_bytes_get_data(body, &size);
 	bh_out_span(out, "request_body", (bh_span){bytes, size});

@@ -66,6 +66,13 @@ bh_id bh_id_new(void)
 	return id;
 }
 
+bh_id bh_id_at(int64_t at_usec)
+{
+	int64_t ms = at_usec / BH_MILLISECOND - EPOCH_MS;
+
+	return CLAMP(ms, 0, MS_MAX) << (PROCESS_BITS + SEQUENCE_BITS);
+}
+
 void bh_id_start_above(bh_id floor)
 {
 	int64_t ms = floor >> (PROCESS_BITS + SEQUENCE_BITS);
@@ -81,10 +88,8 @@ void bh_id_start_above(bh_id floor)
 static const char ALPHABET[] = "0123456789abcdefghjkmnpqrstvwxyz";
 
 static const char *const PREFIXES[] = {
-	[BH_ID_EVENT] = "evt_",
-	[BH_ID_DELIVERY] = "dlv_",
-	[BH_ID_WEBHOOK] = "whk_",
-	[BH_ID_KEY] = "key_",
+	[BH_ID_EVENT] = "evt_", [BH_ID_DELIVERY] = "dlv_", [BH_ID_WEBHOOK] = "whk_",
+	[BH_ID_KEY] = "key_",   [BH_ID_RECOVERY] = "rec_",
 };
 #define PREFIX_SIZE 4
 

@@ -22,12 +22,16 @@ typedef enum bh_id_kind {
 	BH_ID_DELIVERY, /* dlv_ */
 	BH_ID_WEBHOOK,  /* whk_ */
 	BH_ID_KEY,      /* key_ */
+	BH_ID_RECOVERY, /* rec_ */
 } bh_id_kind;
 
 #define BH_ID_TEXT_SIZE 20
 
 /* A new id, greater than every one that this process made before. Any thread. */
 bh_id bh_id_new(void);
+
+/* The least id that could be made at the wall moment `at`: where a range of ids by age begins. 0 before 2026. */
+bh_id bh_id_at(int64_t at_usec);
 
 /* Never make an id at or below `floor` (the largest in the store). Called once, at start. */
 void bh_id_start_above(bh_id floor);

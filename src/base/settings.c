@@ -34,6 +34,14 @@ static bool check_not_empty(const char *text, GError **error)
 	return *text;
 }
 
+static bool check_proxy(const char *text, GError **error)
+{
+	if (!*text || g_str_has_prefix(text, "http://") || g_str_has_prefix(text, "socks5://"))
+		return true;
+	g_set_error(error, BH_ERROR, BH_ERROR_INVALID, "\"%s\" is not http://host:port or socks5://host:port", text);
+	return false;
+}
+
 #define ROW(field_, type_, default_, help_, ...) \
 	{ \
 		.name = #field_, .type = &BH_SETTING_##type_, .offset = offsetof(bh_settings, field_), \
@@ -64,6 +72,10 @@ static const bh_setting_row ROWS[] = {
 	    "File of the certificate authorities (PEM) that receivers are checked against; empty: the system's.",
 	    FROM_START),
 
+	ROW(proxy, TEXT, "",
+	    "Proxy that all requests to receivers go through: http://host:port or socks5://host:port; empty: none.",
+	    .check = check_proxy, FROM_START),
+
 	ROW(retry_schedule, SPANS, "5s,5m,30m,2h,5h,10h,14h,20h,24h",
 	    "Delay before each further attempt; empty: one attempt only.", RANGE(0, 30 * BH_DAY)),
 	ROW(retry_jitter_percent, NUMBER, "20", "How far a delay may stray to either side, in percent.", RANGE(0, 100)),
@@ -85,6 +97,45 @@ static const bh_setting_row ROWS[] = {
 	ROW(in_flight_max, NUMBER, "256", "Attempts that run at the same time.", RANGE(1, 100000), FROM_START),
 	ROW(in_flight_per_webhook, NUMBER, "10", "Attempts of one webhook that run at the same time, at most.",
 	    RANGE(1, 1000), FROM_START),
+	ROW(concurrency_start, NUMBER, "2",
+	    "Attempts of one webhook that run at the same time while nothing is known of its receiver.", RANGE(1, 1000),
+	    FROM_START),
+	ROW(manager_share_percent, NUMBER, "25",
+	    "Part of in_flight_max that one manager's webhooks have at most while there are other managers.",
+	    RANGE(1, 100), FROM_START),
+	ROW(retry_share_percent, NUMBER, "50", "Part of in_flight_max that retries have at most.", RANGE(1, 100),
+	    FROM_START),
+	ROW(breaker_failures, NUMBER, "5",
+	    "So many failures to connect in a row open a webhook's breaker: nothing but probes is sent.",
+	    RANGE(1, 10000), FROM_START),
+	ROW(breaker_percent, NUMBER, "70", "So many failed attempts in a hundred open it, too.", RANGE(1, 100),
+	    FROM_START),
+	ROW(breaker_attempts, NUMBER, "10", "The least number of attempts that breaker_percent counts by.",
+	    RANGE(1, 1000000), FROM_START),
+	ROW(breaker_span, SPAN, "5m", "How far back breaker_percent counts.", RANGE(5 * BH_SECOND, BH_DAY), FROM_START),
+	ROW(probe_first, SPAN, "30s", "How long an open breaker waits before its first probe; doubles with each.",
+	    RANGE(10 * BH_MILLISECOND, BH_DAY), FROM_START),
+	ROW(probe_max, SPAN, "1h", "The longest wait between two probes.", RANGE(10 * BH_MILLISECOND, BH_DAY),
+	    FROM_START),
+	ROW(held_max, NUMBER, "10000", "Deliveries that a disabled webhook holds at most; the oldest go first.",
+	    RANGE(1, 100000000)),
+	ROW(held_span, SPAN, "7d", "The longest that a delivery is held.", RANGE(BH_SECOND, 365 * BH_DAY)),
+	ROW(disable_after, SPAN, "5d", "A webhook with nothing but failures for so long may be disabled.",
+	    RANGE(BH_SECOND, 365 * BH_DAY)),
+	ROW(disable_gap, SPAN, "12h",
+	    "It is disabled only if two of its deliveries were exhausted at least so far apart.",
+	    RANGE(0, 365 * BH_DAY)),
+	ROW(failing_warn_after, SPAN, "24h", "Its owner is warned so long after the first failure.",
+	    RANGE(0, 365 * BH_DAY)),
+	ROW(disable_warn_before, SPAN, "24h", "Its owner is warned so long before it is disabled.",
+	    RANGE(0, 365 * BH_DAY)),
+	ROW(recover_max, SPAN, "14d", "How far back a recovery may reach.", RANGE(BH_MINUTE, 365 * BH_DAY)),
+	ROW(recover_rate, NUMBER, "20", "Deliveries a second of a recovery that names no rate.", RANGE(1, 10000)),
+	ROW(hops_max, NUMBER, "8",
+	    "So many times may a chain of changes pass Bellhop: an event beyond it is refused as a loop.",
+	    RANGE(1, 1000)),
+	ROW(intake_rate, NUMBER, "0", "Events a second that one API key may hand over; 0: no limit.",
+	    RANGE(0, 10000000)),
 	ROW(window, NUMBER, "1024", "Waiting deliveries of one webhook kept in memory; the rest stays in the store.",
 	    RANGE(4, 1000000), FROM_START),
 	ROW(window_bytes, SIZE, "32MiB", "Payloads of waiting deliveries kept in memory, all webhooks together.",

@@ -28,6 +28,7 @@ typedef struct bh_settings {
 	char **allow;            /* allow         comma list: CIDR, host, host:port that the guard lets through */
 	bool https_only;         /* https_only    no */
 	char *ca_file;           /* ca_file       "" the system's */
+	char *proxy;             /* proxy         "" none; "http://host:port" | "socks5://host:port": all requests go through it */
 	/* pace */
 	GArray *retry_schedule;  /* retry_schedule "5s,5m,30m,2h,5h,10h,14h,20h,24h" (bh_usec each) */
 	int64_t retry_jitter_percent; /* 20 */
@@ -39,6 +40,27 @@ typedef struct bh_settings {
 	bh_usec dns_timeout, connect_timeout, tls_timeout; /* 5s each */
 	int64_t in_flight_max;   /* 256 a process */
 	int64_t in_flight_per_webhook; /* 10 */
+	int64_t concurrency_start;     /* 2: of a webhook that nothing is known of */
+	int64_t manager_share_percent; /* 25: of in_flight_max that one manager has at most while there are others */
+	int64_t retry_share_percent;   /* 50: of in_flight_max that retries have at most */
+	/* breaker */
+	int64_t breaker_failures;      /* 5 connect-type failures in a row */
+	int64_t breaker_percent;       /* 70 % failed ... */
+	int64_t breaker_attempts;      /* ... of at least 10 ... */
+	bh_usec breaker_span;          /* ... in 5m */
+	bh_usec probe_first, probe_max; /* 30s doubling to 1h */
+	/* holding, disabling, recovering */
+	int64_t held_max;              /* 10000 a webhook */
+	bh_usec held_span;             /* 7d */
+	bh_usec disable_after;         /* 5d of failures only, and ... */
+	bh_usec disable_gap;           /* ... two deliveries exhausted at least 12h apart */
+	bh_usec failing_warn_after;    /* 24h after the first failure */
+	bh_usec disable_warn_before;   /* 24h before disabling */
+	bh_usec recover_max;           /* 14d: how far back a recovery may reach */
+	int64_t recover_rate;          /* 20 a second, of a recovery that names no rate */
+	/* loops of changes */
+	int64_t hops_max;              /* 8 */
+	int64_t intake_rate;           /* events a second of one API key; 0: no limit */
 	int64_t window;          /* 1024: waiting deliveries of one webhook kept in memory */
 	int64_t window_bytes;    /* 32 MiB: payloads of waiting deliveries kept in memory, all webhooks together */
 	/* doors */

@@ -131,7 +131,8 @@ static bool find_event(bh_attempt *a, GError **error)
 static const bh_step *begin_script(bh_attempt *a)
 {
 	g_autofree char *owner = owner_of(a);
-	a->body = bh_event_body(a->event, a->webhook->shape, a->webhook->full_payload, owner);
+	a->body =
+		bh_event_body(a->event, a->webhook->shape, a->webhook->full_payload, owner, a->item->waiting.sequence);
 	bh_script_event seen = {
 		.id = bh_id_text(BH_ID_EVENT, a->event->id, a->event_id),
 		.type = a->event->type,

@@ -9,6 +9,7 @@
 
 #include "base/chance.h"
 #include "base/settings.h"
+#include "delivery/pace.h"
 #include "method/method.h"
 #include "store/store.h"
 #include "transport/transport.h"
@@ -29,6 +30,8 @@ typedef struct bh_conclusion {
 	bool spends;        /* counts against the schedule */
 	bh_usec not_before; /* a span from now that the receiver asked for, or our floor; 0: none */
 	bh_disabled_cause disables; /* why the webhook goes off now; BH_ENABLED: it stays */
+	bh_signal signal;   /* what it says about the receiver: pacing and breaker go by it */
+	bh_usec pause;      /* the receiver as a whole wants to be left alone for this long; 0: it did not say */
 } bh_conclusion;
 
 /* What the engine hands in: one of a script that broke (`trouble`), a judgement, or an answer. */

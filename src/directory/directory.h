@@ -27,6 +27,9 @@
 #define BH_HEADERS_MAX 20
 #define BH_SELECTION_MAX 200
 #define BH_WEBHOOKS_PER_MANAGER_MAX 100
+#define BH_COALESCE_FIELDS_MAX 8
+#define BH_FIELD_NAME_MAX 128
+#define BH_PEM_MAX (32 * 1024) /* of a CA, a certificate or a key */
 
 typedef enum bh_manager_role { BH_ROLE_MANAGER, BH_ROLE_SUPER, BH_ROLE_RECEPTIONIST } bh_manager_role;
 const char *bh_manager_role_name(bh_manager_role role); /* "manager", "super", "receptionist" */
@@ -77,6 +80,17 @@ typedef struct bh_webhook {
 	char *channel_id;  /* its own channel: events that came by it are echoes; NULL: none */
 	bool full_payload; /* send `details` too */
 	bh_usec total_timeout; /* 3 to 30 s */
+	/* Order, coalescing, rate (behaviour 7 and 8): all off by default. */
+	char *order_by;         /* "property" or a field of data; NULL: off */
+	bh_usec coalesce;       /* how long the first of a key waits for newer ones; 0: off */
+	char **coalesce_fields; /* "property" and fields of data, NULL-terminated, that make the key beside the type; NULL when off */
+	int64_t rate_requests;  /* at most so many in rate_per; 0: no limit */
+	bh_usec rate_per;
+	/* TLS of this webhook alone (behaviour 11). PEM, checked on save; NULL: none. */
+	char *tls_ca;           /* trusted in place of the system's authorities */
+	char *tls_certificate;  /* the client's, its chain after it */
+	bh_secret *tls_key;     /* PEM of its private key; sealed at rest, never shown */
+	bh_usec tls_ca_expires_at, tls_certificate_expires_at; /* the soonest of each; 0: there is none */
 	bh_header *headers;    /* extra ones; ends with name NULL; NULL: none */
 	bh_secret *secret;     /* signing key bytes */
 	bh_secret *old_secret; /* signs along until old_secret_until; NULL: none */

@@ -52,7 +52,7 @@ static GBytes *joined(const pieces *p)
 /* --- standard ------------------------------------------------------------------------------ */
 
 /* Type, id and time need no escapes: their characters are harmless by rule. */
-static GBytes *standard_body(const bh_event *event, bool with_details)
+static GBytes *standard_body(const bh_event *event, bool with_details, const char *sequence)
 {
 	char time[BH_TIME_TEXT_SIZE], id[BH_ID_TEXT_SIZE];
 	pieces p = {0};
@@ -73,6 +73,7 @@ static GBytes *standard_body(const bh_event *event, bool with_details)
 		add_text(&p, ",\"channel\":");
 		add(&p, event->channel);
 	}
+	add_text(&p, sequence);
 	add_text(&p, "}");
 	return joined(&p);
 }
@@ -125,7 +126,7 @@ static bool is_empty_object(bh_span data)
 	return bh_json_skip_space(data, 1) == data.size - 1;
 }
 
-static GBytes *jomres_body(const bh_event *event, const char *owner)
+static GBytes *jomres_body(const bh_event *event, const char *owner, const char *sequence)
 {
 	bool own_task, own_manager;
 	look_for_own(event->data, &own_task, &own_manager);
@@ -150,11 +151,18 @@ static GBytes *jomres_body(const bh_event *event, const char *owner)
 			add_text(&p, quoted_owner->str);
 		}
 	}
-	add_text(&p, "}}");
+	add_text(&p, "}");
+	add_text(&p, sequence);
+	add_text(&p, "}");
 	return joined(&p);
 }
 
-GBytes *bh_event_body(const bh_event *event, bh_shape shape, bool with_details, const char *owner)
+GBytes *bh_event_body(const bh_event *event, bh_shape shape, bool with_details, const char *owner, int64_t sequence)
 {
-	return shape == BH_SHAPE_JOMRES ? jomres_body(event, owner) : standard_body(event, with_details);
+	char member[40] = "";
+
+	if (sequence)
+		g_snprintf(member, sizeof member, ",\"sequence\":%" G_GINT64_FORMAT, sequence);
+	return shape == BH_SHAPE_JOMRES ? jomres_body(event, owner, member)
+					: standard_body(event, with_details, member);
 }

@@ -30,6 +30,7 @@ typedef struct bh_event {
 	bool actor_is_manager; /* set by the watcher: of any role; decides how `jomres` writes manager_id */
 	bool jomres_form; /* handed over in Jomres' form: see bh_event_news. Not stored */
 	char *caller_id; /* the caller's `id` or Idempotency-Key; NULL: none */
+	int hops; /* how many engines or turns of one the chain of changes behind it has passed already; 0: a first-hand event */
 	char *traceparent; /* W3C trace context of the hand-off; NULL: none */
 	char *channel_id; /* channel.channel_id as text; NULL: none */
 	bh_span data; /* a JSON object, never empty; sensitive fields already removed */
@@ -59,6 +60,7 @@ typedef struct bh_intake {
 	/* Of the call; NULL: none. Event i (from 0) of an array or NDJSON gets "<key>#<i>". */
 	const char *idempotency_key;
 	const char *traceparent; /* NULL: none */
+	int hops; /* of the call (header Bellhop-Hops), for each of its events */
 } bh_intake;
 
 /*
@@ -126,5 +128,13 @@ bool bh_shape_parse(const char *text, bh_shape *ret_shape);
  * `owner` is the manager told of it (NULL: none). In `jomres`, manager_id is a JSON string if the actor is a
  * manager and the change did not come by a channel, or if the id is not a decimal integer; else a number. It is
  * left out without a property_uid above 0, and when data has a manager_id or task of its own that member is not doubled.
+ * `sequence`, where it is not 0, is a member of the outermost object of either shape, after the others (behaviour 8).
  */
-GBytes *bh_event_body(const bh_event *event, bh_shape shape, bool with_details, const char *owner);
+GBytes *bh_event_body(const bh_event *event, bh_shape shape, bool with_details, const char *owner, int64_t sequence);
+
+/*
+ * The text of one field of the event, for keys of order and coalescing: "property" is the event's property, any other name a
+ * member of `data`. Text as its characters, everything else as the very bytes of its JSON; NULL: it is not there, or null.
+ * The caller's.
+ */
+char *bh_event_field(const bh_event *event, const char *name);

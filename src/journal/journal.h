@@ -46,8 +46,12 @@ typedef struct bh_journal_listener {
 	void (*fresh)(void *user, bh_event *event, bh_delivery *const *deliveries, size_t count);
 	/* The end of a batch: wake whoever was given something. */
 	void (*flush)(void *user);
-	/* A webhook was put or removed, deliveries of it were swept to PENDING, or one was moved by hand: look again. */
+	/* A delivery may be sent now: the next of its order key, one that superseded another, or (`by_hand`) one that a person retried. */
+	void (*due)(void *user, const bh_waiting *waiting, bool by_hand);
+	/* A webhook was put or removed, or deliveries of it were swept to PENDING or recovered: look again. */
 	void (*webhook_changed)(void *user, bh_id webhook);
+	/* A recovery began or was cancelled. */
+	void (*recovery_changed)(void *user, bh_id webhook);
 } bh_journal_listener;
 
 bh_journal *bh_journal_open(bh_store *store, bh_directory *directory, const bh_journal_listener *listener, size_t queue_max,

@@ -30,6 +30,23 @@ const char *bh_state_name(bh_state state)
 	return NAMES[state];
 }
 
+const char *bh_recovery_state_name(bh_recovery_state state)
+{
+	static const char *const names[] = {
+		[BH_RECOVERY_RUNNING] = "running", [BH_RECOVERY_DONE] = "done", [BH_RECOVERY_CANCELLED] = "cancelled"};
+
+	g_assert((size_t)state < G_N_ELEMENTS(names) && names[state]);
+	return names[state];
+}
+
+void bh_recovery_free(bh_recovery *r)
+{
+	if (!r)
+		return;
+	g_free(r->who);
+	g_free(r);
+}
+
 bool bh_state_parse(const char *text, bh_state *ret)
 {
 	for (size_t i = 0; i < G_N_ELEMENTS(NAMES); i++) {

@@ -25,7 +25,7 @@ typedef enum bh_state {
 	BH_STATE_HELD,      /* the webhook is disabled */
 	BH_STATE_GONE,      /* 410 */
 	BH_STATE_EXHAUSTED, /* no attempt or no time left, or a final refusal */
-	BH_STATE_COALESCED, /* a newer one with the same key was sent */
+	BH_STATE_COALESCED, /* a newer one with the same key is sent in its place */
 	BH_STATE_CANCELLED, /* by hand, or its webhook was removed */
 } bh_state;
 
@@ -33,6 +33,21 @@ const char *bh_state_name(bh_state state);
 bool bh_state_parse(const char *text, bh_state *ret);
 bool bh_state_is_final(bh_state state); /* neither PENDING nor HELD */
 bool bh_state_may_move(bh_state from, bh_state to); /* PENDING may "move" to itself: again later, or now by hand */
+
+/*
+ * The due time of a PENDING delivery that waits for an earlier one with the same order key. Of each (webhook, order key) at most
+ * one PENDING delivery is not blocked; whenever that one leaves PENDING, the store lets the next follow (least id) in the same transaction.
+ */
+#define BH_DUE_BLOCKED INT64_MAX
+
+/* What a test delivery that succeeds brings about (test and enable, behaviour 9). The numbers are stored. */
+typedef enum bh_test_then {
+	BH_TEST_ONLY,
+	BH_TEST_ENABLES_KEEP,   /* held deliveries stay held */
+	BH_TEST_ENABLES_ALL,    /* and are all sent */
+	BH_TEST_ENABLES_NEWEST, /* the newest alone is sent, the others are cancelled */
+	BH_TEST_ENABLES_NONE,   /* all are cancelled */
+} bh_test_then;
 
 /* A delivery as it is kept. */
 typedef struct bh_delivery {
@@ -48,6 +63,13 @@ typedef struct bh_delivery {
 	int attempts;     /* attempts made, counted or not: the number of the last one */
 	char *reason;     /* why it ended or waits, a sentence; NULL: nothing to say */
 	bool is_test;     /* of `webhook test`: not retried */
+	bh_test_then then; /* of a test: what its success brings about */
+	/* Order and coalescing (behaviour 8), fixed when it was made. */
+	char *order_key;    /* NULL: none. One at a time of a (webhook, key) is PENDING with a real due time: see BH_DUE_BLOCKED */
+	char *coalesce_key; /* NULL: none */
+	bh_usec delay;      /* before a fresh one is due (coalescing); not stored */
+	int64_t sequence;   /* 1, 2, 3 ... within its webhook, of those with an order key; 0: none. Given by the store */
+	bh_id superseded_by; /* COALESCED: the newer one; 0: none */
 } bh_delivery;
 
 /* One attempt as it is kept. Texts are UTF-8 (made so by the recorder); bodies are bytes. */
@@ -69,6 +91,48 @@ typedef struct bh_attempt_row {
 	const char *shape;        /* how the event's own body was written: "standard", "standard+details", "jomres" */
 } bh_attempt_row;
 
+/*
+ * The present run of failures of a webhook, as its attempts on record tell it: what switching off by long failure goes
+ * by (delivery/streak.h). All zero: the last attempt went well, or there was none.
+ */
+typedef struct bh_streak {
+	bh_usec failing_since;   /* start of the first failed attempt since the last success */
+	bh_usec first_exhausted; /* when the first delivery of this run was exhausted */
+	bh_usec last_exhausted;  /* when the last one was; may lag by up to an hour */
+	unsigned warned;         /* bits of bh_warning */
+} bh_streak;
+
+/* What became of "send again everything that failed since T" (behaviour 9). Moves EXHAUSTED deliveries to PENDING, oldest first, some at a time. */
+typedef enum bh_recovery_state { BH_RECOVERY_RUNNING = 1, BH_RECOVERY_DONE, BH_RECOVERY_CANCELLED } bh_recovery_state;
+const char *bh_recovery_state_name(bh_recovery_state state); /* "running", "done", "cancelled" */
+
+typedef struct bh_recovery {
+	bh_id id;
+	bh_id webhook_id;
+	bh_usec since;       /* deliveries made since then */
+	int64_t total;       /* how many there were at the start */
+	int64_t recovered;   /* so many were moved so far */
+	int64_t per_second;  /* rate cap */
+	bh_id after;         /* the last delivery looked at */
+	bh_id up_to;         /* the newest delivery that belongs to it: what fails later is not recovered again */
+	bh_recovery_state state;
+	bh_usec created_at, ended_at; /* ended_at 0 while running */
+	char *who;           /* "key key_04f…" */
+} bh_recovery;
+void bh_recovery_free(bh_recovery *r);
+G_DEFINE_AUTOPTR_CLEANUP_FUNC(bh_recovery, bh_recovery_free)
+
+/* What a lane needs of a waiting delivery. */
+typedef struct bh_waiting {
+	bh_id delivery, event, webhook;
+	bh_usec due_at, created_at;
+	int spent, attempts;
+	int64_t sequence;
+	bool is_test;
+	bool may_coalesce; /* it has a coalescing key */
+	bh_test_then then;
+} bh_waiting;
+
 /* --- Writing: what a batch is made of ---------------------------------------------------- */
 
 typedef enum bh_write_kind {
@@ -77,20 +141,29 @@ typedef enum bh_write_kind {
 	BH_WRITE_CHANGE,  /* one change of the directory, with a line in the audit log */
 	BH_WRITE_MOVE,    /* one delivery by hand: retry (-> PENDING, due now) or cancel */
 	BH_WRITE_SWEEP,   /* the next `limit` deliveries of a webhook from one state to another */
+	BH_WRITE_REPLAY,  /* deliveries of an event that is stored already: the watcher decided anew */
+	BH_WRITE_STREAK,  /* a webhook's run of failures, without an attempt (a warning was given) */
+	BH_WRITE_RECOVERY,      /* a new recovery */
+	BH_WRITE_RECOVER,       /* the next `limit` deliveries of a recovery, and how far it is by then */
+	BH_WRITE_RECOVERY_END,  /* a running recovery is cancelled */
 } bh_write_kind;
 
 typedef enum bh_write_result {
 	BH_WRITE_DONE,
 	BH_WRITE_DUPLICATE, /* EVENT: the caller's id is there with the same content; existing_event says which */
 	BH_WRITE_CONFLICT,  /* EVENT: same id, other content. MOVE: not allowed from where it is. RECORD: too late, only the attempt is kept */
-	BH_WRITE_NOT_FOUND, /* RECORD, MOVE: no such delivery */
+	BH_WRITE_NOT_FOUND, /* RECORD, MOVE: no such delivery. REPLAY: no such event. RECOVER, RECOVERY_END: no such recovery */
 } bh_write_result;
 
 typedef struct bh_write {
 	bh_write_kind kind;
 	bh_write_result result; /* set by bh_store_apply */
 
-	/* EVENT */
+	/*
+	 * EVENT, REPLAY. Of a delivery with an order key the store sets `sequence`, and `due_at` to BH_DUE_BLOCKED if an earlier one
+	 * is PENDING. REPLAY: event->id says which; findings are kept after those of before, as a round of their own; the deliveries
+	 * belong to the same event. NOT_FOUND: the event is not stored any more.
+	 */
 	bh_event *event;
 	bh_id caller_key;             /* the API key that handed it over: scope of caller_id */
 	const bh_finding *findings;
@@ -99,13 +172,25 @@ typedef struct bh_write {
 	size_t delivery_count;
 	bh_id existing_event;         /* DUPLICATE, CONFLICT */
 
-	/* RECORD. Compare-and-set: applies from PENDING, and from HELD if `state` is final; else the attempt alone is kept, and it is a CONFLICT. */
+	/*
+	 * RECORD. Compare-and-set: applies from PENDING, and from HELD if `state` is final; else the attempt alone is kept, and it
+	 * is a CONFLICT. To COALESCED (without an attempt): only while `superseded_by` is PENDING (else CONFLICT, nothing is kept); that one
+	 * becomes due by `at` unless it has been attempted or is blocked, and then stands in `due`.
+	 */
 	bh_attempt_row *attempt;      /* NULL: a state without an attempt (cancelled at send time) */
 	bh_id delivery_id;            /* also MOVE */
 	bh_state state;               /* RECORD, MOVE, SWEEP: the new one */
 	bh_usec due_at;               /* of PENDING */
 	int spent;                    /* RECORD: the new count; MOVE to PENDING (and SWEEP from EXHAUSTED) resets it to 0 and restarts the lifetime */
 	const char *reason;           /* RECORD, MOVE, SWEEP: why, or NULL */
+	bh_id superseded_by;          /* RECORD to COALESCED */
+	const bh_streak *streak;      /* RECORD: the webhook's (webhook_id) run of failures as it is now; NULL: as it was. STREAK: the same */
+	/*
+	 * Set by RECORD and MOVE: what may be sent as a consequence: the next of the order key, the one that superseded, the one that
+	 * was retried by hand. Its due_at is BH_DUE_BLOCKED if it has to wait after all, and then it is not listed.
+	 */
+	bh_waiting due[2];
+	size_t due_count;
 
 	/* CHANGE */
 	const bh_change *change;
@@ -116,7 +201,13 @@ typedef struct bh_write {
 	bh_state from;
 	size_t limit;
 	bool keep_newest;             /* spare the newest one. Oldest first; from PENDING: in the order (due_at, id) */
+	bh_usec made_before;          /* only those with created_at before it; 0: all. From PENDING: `limit` of the oldest are looked at, see swept */
 	size_t swept;                 /* how many moved; less than `limit`: nothing is left */
+
+	/* RECOVERY, RECOVER, RECOVERY_END. RECOVER uses `limit` and sets `swept`; CONFLICT: it does not run any more. */
+	const bh_recovery *recovery;  /* RECOVERY */
+	bh_id recovery_id;            /* RECOVER, RECOVERY_END */
+	bh_recovery_state recovery_state; /* RECOVER: set to what it is afterwards */
 
 	bh_usec at;                   /* when: created, ended, audit */
 } bh_write;
@@ -149,17 +240,9 @@ typedef struct bh_reader bh_reader;
 bh_reader *bh_reader_new(bh_store *store, GError **error);
 void bh_reader_free(bh_reader *reader);
 
-/* What a lane needs of a waiting delivery. */
-typedef struct bh_waiting {
-	bh_id delivery, event, webhook;
-	bh_usec due_at, created_at;
-	int spent, attempts;
-	bool is_test;
-} bh_waiting;
-
 /*
- * PENDING deliveries of a webhook in the order (due_at, id), from after (after_due, after_id) on, at most `limit`.
- * Appends to `ret` (GArray of bh_waiting).
+ * PENDING deliveries of a webhook in the order (due_at, id), from after (after_due, after_id) on, at most `limit`, without
+ * the blocked ones. Appends to `ret` (GArray of bh_waiting).
  */
 bool bh_reader_waiting(bh_reader *r, bh_id webhook, bh_usec after_due, bh_id after_id, size_t limit, GArray *ret, GError **error);
 
@@ -167,6 +250,25 @@ bool bh_reader_waiting(bh_reader *r, bh_id webhook, bh_usec after_due, bh_id aft
 bool bh_reader_webhooks_waiting(bh_reader *r, bh_state state, GArray *ret, GError **error);
 /* How many deliveries of a webhook are in `state` (PENDING or HELD), counting at most `most`. */
 bool bh_reader_count(bh_reader *r, bh_id webhook, bh_state state, size_t most, size_t *ret, GError **error);
+
+/* How many deliveries of a webhook with an id above `after` are in `state` (EXHAUSTED), counting at most `most`. */
+bool bh_reader_count_after(bh_reader *r, bh_id webhook, bh_state state, bh_id after, size_t most, size_t *ret, GError **error);
+
+/*
+ * The newest PENDING delivery of the same webhook with the same coalescing key that is newer than `delivery`; *ret 0: there
+ * is none.
+ */
+bool bh_reader_superseding(bh_reader *r, bh_id delivery, bh_id *ret, GError **error);
+
+/* The run of failures of a webhook; all zero: there is none. */
+bool bh_reader_streak(bh_reader *r, bh_id webhook, bh_streak *ret, GError **error);
+/* Webhooks that have one: appends bh_id to `ret`. */
+bool bh_reader_streaks(bh_reader *r, GArray *ret, GError **error);
+
+/* NULL with NOT_FOUND. */
+bh_recovery *bh_reader_recovery(bh_reader *r, bh_id recovery, GError **error);
+/* Newest first, ids below `before` (0: from the newest), of the webhooks named (NULL: all), only running ones if asked: bh_recovery. */
+GPtrArray *bh_reader_recoveries(bh_reader *r, const bh_id *webhooks, size_t webhook_count, bool only_running, bh_id before, size_t limit, GError **error);
 
 /* NULL with NOT_FOUND, or the store's error. The result is the caller's. */
 bh_event *bh_reader_event(bh_reader *r, bh_id event, GError **error);
@@ -187,6 +289,7 @@ G_DEFINE_AUTOPTR_CLEANUP_FUNC(bh_delivery, bh_delivery_free)
 typedef struct bh_findings {
 	bh_finding *at;
 	bh_id *deliveries; /* 0: none was made */
+	int *rounds;       /* 0: when the event came; 1, 2, 3 ...: its replays */
 	size_t count;
 } bh_findings;
 bh_findings *bh_reader_findings(bh_reader *r, bh_id event, GError **error);

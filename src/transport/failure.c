@@ -22,6 +22,7 @@ const char *bh_cause_name(bh_cause cause)
 		[BH_CAUSE_SCRIPT] = "script",
 		[BH_CAUSE_CREDENTIALS] = "credentials",
 		[BH_CAUSE_CRASH] = "crash",
+		[BH_CAUSE_PROXY] = "proxy",
 	};
 
 	g_assert((size_t)cause < G_N_ELEMENTS(NAMES));

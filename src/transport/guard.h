@@ -44,3 +44,11 @@ const char *bh_guard_refuses(const bh_guard *g, const bh_target *target, const s
 
 /* The rule's sentence for people. */
 const char *bh_guard_rule_sentence(const char *rule);
+
+/*
+ * The same judgement at save: looks the target's name up (blocking, at most `timeout`) and judges every address that it
+ * has now. False with BH_ERROR_DENIED: at least one is refused, the message begins with the rule's name and names the address. True
+ * when all are allowed, and also when the name cannot be looked up, which may be better tomorrow: then *ret_doubt says why (the
+ * caller's; NULL: there is none). For a thread that may block; never more than a few look-ups at a time hang.
+ */
+bool bh_guard_check_name(const bh_guard *g, const bh_target *target, bh_usec timeout, char **ret_doubt, GError **error);

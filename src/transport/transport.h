@@ -30,6 +30,7 @@ typedef enum bh_cause {
 	BH_CAUSE_SCRIPT,
 	BH_CAUSE_CREDENTIALS,
 	BH_CAUSE_CRASH,
+	BH_CAUSE_PROXY,       /* the egress proxy did not do its part: no fault of the receiver */
 } bh_cause;
 const char *bh_cause_name(bh_cause cause); /* "", "status", "timeout", ... */
 
@@ -39,6 +40,10 @@ typedef struct bh_request {
 	bh_span body;            /* borrowed until `done` */
 	const char *const *headers; /* "Name: value", NULL-terminated, already checked; copied */
 	bh_usec total_timeout;
+	/* TLS of this request alone, PEM, borrowed until bh_transport_start returns; NULL or empty: none. */
+	const char *tls_ca;
+	const char *tls_certificate;
+	bh_span tls_key;
 } bh_request;
 
 /*
@@ -72,6 +77,7 @@ typedef struct bh_transport_config {
 	bh_guard *guard;             /* a reference is taken */
 	const char *user_agent;      /* "Bellhop/0.1.0" */
 	const char *ca_file;         /* NULL: the system's */
+	const char *proxy;           /* "http://host:port", "socks5://[user:password@]host:port"; NULL: none */
 	long connections_max;        /* kept open in all */
 	bh_usec dns_timeout, connect_timeout, tls_timeout; /* 5 s each */
 } bh_transport_config;
@@ -103,6 +109,14 @@ typedef struct bh_transport_stats {
 	size_t in_flight;
 } bh_transport_stats;
 void bh_transport_stats_read(bh_transport *t, bh_transport_stats *ret); /* any thread */
+
+/*
+ * What a webhook's own TLS material is worth: each part parses, the key fits the certificate, nothing has expired by `now`.
+ * Any part may be NULL (or size 0), but certificate and key come together. *ret_... get when the first certificate of each
+ * expires, 0: there is none. False with BH_ERROR_INVALID: the message is for the owner, *ret_part says which ("ca", "certificate", "key").
+ */
+bool bh_tls_check(const char *ca, const char *certificate, bh_span key, bh_usec now, bh_usec *ret_ca_expires,
+		  bh_usec *ret_certificate_expires, const char **ret_part, GError **error);
 
 /* --- Pure helpers, also for the API's check at save ---------------------------------------- */
 

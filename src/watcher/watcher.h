@@ -43,3 +43,13 @@ typedef struct bh_finding {
  * An event without a property and without manager_id looks at the site's webhooks only, and that is no NO_MANAGER.
  */
 void bh_watch(bh_event *event, const bh_snapshot *snapshot, bh_owners owners, GArray *findings);
+
+/*
+ * The keys that the webhook's settings give this event (behaviour 8); NULL: it has none, as when the setting is off. Both are
+ * the caller's, at most BH_KEY_TEXT_MAX bytes (what is longer is named by its SHA-256), and mean something within their webhook
+ * only. An event without the field that order goes by has no order key. One that lacks a field of the coalescing key
+ * is not coalesced: nobody can tell what it is about.
+ */
+#define BH_KEY_TEXT_MAX 200
+char *bh_watch_order_key(const bh_event *event, const bh_webhook *webhook);
+char *bh_watch_coalesce_key(const bh_event *event, const bh_webhook *webhook);

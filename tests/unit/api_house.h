@@ -292,7 +292,7 @@ static void open_rooms(house *h)
 	g_autoptr(GError) error = NULL;
 	g_autofree char *key = in_folder(h, "seal.key"), *db = in_folder(h, "bellhop.db");
 	g_autofree char *url = g_strconcat("sqlite:", db, NULL);
-	bh_journal_listener listener = {h, on_fresh, on_flush, on_changed};
+	bh_journal_listener listener = {.user = h, .fresh = on_fresh, .flush = on_flush, .webhook_changed = on_changed};
 
 	h->sealer = bh_sealer_open(key, &error);
 	g_assert_no_error(error);

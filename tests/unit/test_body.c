@@ -21,7 +21,7 @@ static bh_event *event_of(const char *json)
 
 static char *body_of(const bh_event *event, bh_shape shape, bool with_details, const char *owner)
 {
-	g_autoptr(GBytes) body = bh_event_body(event, shape, with_details, owner);
+	g_autoptr(GBytes) body = bh_event_body(event, shape, with_details, owner, 0);
 	g_autoptr(bh_json) json = bh_json_new();
 	g_autoptr(GError) error = NULL;
 

@@ -67,7 +67,7 @@ static house *open_house(size_t queue_max)
 	g_assert_no_error(error);
 	h->directory = bh_directory_new(bh_store_load_directory(h->store, &error));
 	g_assert_no_error(error);
-	bh_journal_listener listener = {h, on_fresh, on_flush, on_changed};
+	bh_journal_listener listener = {.user = h, .fresh = on_fresh, .flush = on_flush, .webhook_changed = on_changed};
 	h->journal = bh_journal_open(h->store, h->directory, &listener, queue_max, &error);
 	g_assert_no_error(error);
 	return h;

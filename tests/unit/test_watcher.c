@@ -373,7 +373,7 @@ static void a_receiver_written_for_jomres_notices_no_change(void)
 
 		g_assert_cmpuint(findings->len, ==, 1);
 		g_autoptr(GBytes) body =
-			bh_event_body(event, BH_SHAPE_JOMRES, false, g_array_index(findings, bh_finding, 0).manager);
+			bh_event_body(event, BH_SHAPE_JOMRES, false, g_array_index(findings, bh_finding, 0).manager, 0);
 		g_autofree char *sent = g_strndup(g_bytes_get_data(body, NULL), g_bytes_get_size(body));
 		g_assert_cmpstr(sent, ==, expected);
 	}

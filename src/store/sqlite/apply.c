@@ -84,6 +84,12 @@ static bool apply_one(bh_sqlite *s, bh_write *w, GError **error)
 		return bh_sqlite_write_move(s, w, error);
 	case BH_WRITE_SWEEP:
 		return bh_sqlite_write_sweep(s, w, error);
+	case BH_WRITE_REPLAY:
+	case BH_WRITE_STREAK:
+	case BH_WRITE_RECOVERY:
+	case BH_WRITE_RECOVER:
+	case BH_WRITE_RECOVERY_END:
+		break; /* nobody makes these yet */
 	}
 	g_assert_not_reached();
 }
