@@ -26,6 +26,13 @@ static struct {
 	int64_t sequence;
 } maker = {.lock = PTHREAD_MUTEX_INITIALIZER, .sequence = SEQUENCE_MAX};
 
+static void seed_with(uint64_t seed)
+{
+	maker.chance = bh_chance_seeded(seed);
+	maker.process = bh_chance_between(&maker.chance, 0, (1 << PROCESS_BITS) - 1);
+	maker.seeded = true;
+}
+
 static void seed_once(void)
 {
 	uint64_t seed;
@@ -33,9 +40,7 @@ static void seed_once(void)
 	if (maker.seeded)
 		return;
 	bh_random_bytes(&seed, sizeof seed);
-	maker.chance = bh_chance_seeded(seed);
-	maker.process = bh_chance_between(&maker.chance, 0, (1 << PROCESS_BITS) - 1);
-	maker.seeded = true;
+	seed_with(seed);
 }
 
 static void enter(int64_t ms)
@@ -64,6 +69,15 @@ bh_id bh_id_new(void)
 	bh_id id = maker.ms << (PROCESS_BITS + SEQUENCE_BITS) | maker.process << SEQUENCE_BITS | maker.sequence;
 	pthread_mutex_unlock(&maker.lock);
 	return id;
+}
+
+void bh_id_restart(uint64_t seed)
+{
+	pthread_mutex_lock(&maker.lock);
+	seed_with(seed);
+	maker.ms = 0;
+	maker.sequence = SEQUENCE_MAX;
+	pthread_mutex_unlock(&maker.lock);
 }
 
 bh_id bh_id_at(int64_t at_usec)

@@ -36,6 +36,9 @@ bh_id bh_id_at(int64_t at_usec);
 /* Never make an id at or below `floor` (the largest in the store). Called once, at start. */
 void bh_id_start_above(bh_id floor);
 
+/* Begins anew as a process that starts does, with `seed` as its chance. For a simulation: the same seed, the same ids. */
+void bh_id_restart(uint64_t seed);
+
 /* Writes the text form and returns `buffer`. */
 const char *bh_id_text(bh_id_kind kind, bh_id id, char buffer[BH_ID_TEXT_SIZE]);
 

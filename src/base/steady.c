@@ -10,6 +10,12 @@ static void take_start(void)
 	start = bh_clock_now();
 }
 
+void bh_clock_steady_restart(void)
+{
+	pthread_once(&started, take_start);
+	take_start();
+}
+
 bh_usec bh_clock_steady(bh_mono now)
 {
 	pthread_once(&started, take_start);

@@ -9,5 +9,8 @@
 
 bh_usec bh_clock_steady(bh_mono now);
 
+/* Begins anew from the wall clock, as a process that starts does. For a simulation, which has one thread. */
+void bh_clock_steady_restart(void);
+
 /* Both clocks, the wall steady: what delivery works with. */
 bh_now bh_clock_steady_now(void);

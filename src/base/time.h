@@ -39,6 +39,12 @@ typedef struct bh_now {
 
 bh_now bh_clock_now(void);
 
+/*
+ * From now on the clocks say what stands at `now`, which the caller moves on; NULL: the machine's again. For a simulation,
+ * which has one thread.
+ */
+void bh_clock_use(const bh_now *now);
+
 static inline bh_mono bh_mono_add(bh_mono at, bh_usec span)
 {
 	return (bh_mono){at.us + span};

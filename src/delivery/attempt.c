@@ -263,7 +263,7 @@ static const bh_step *transfer(bh_attempt *a)
 
 	a->answer = NULL; /* the last one ends with its report */
 	BH_FAULT("attempt.before-send");
-	a->transfer = bh_transport_start(a->loop->transport, &a->call, a->loop->now, answered, a);
+	a->transfer = a->loop->wire->start(a->loop->transport, &a->call, a->loop->now, answered, a);
 	return WAIT;
 }
 
@@ -343,7 +343,7 @@ void bh_attempts_abandon(bh_loop *loop)
 	while (loop->attempts.head) {
 		bh_attempt *a = loop->attempts.head->data;
 		if (a->transfer)
-			bh_transport_abort(loop->transport, a->transfer);
+			loop->wire->abort(loop->transport, a->transfer);
 		bh_paper_leave(g_steal_pointer(&a->paper));
 		attempt_free(a);
 	}

@@ -13,6 +13,7 @@
 #include "method/method.h"
 #include "store/store.h"
 #include "transport/guard.h"
+#include "transport/transport.h"
 
 typedef struct bh_loops bh_loops;
 
@@ -22,6 +23,8 @@ typedef struct bh_loops_rooms {
 	const bh_sealer *sealer;
 	const char *data_dir; /* the flight record lies there */
 	size_t recording_max; /* outcomes of one loop not yet on disk, beyond which it sends nothing new; 0: 4096 */
+	const bh_wire *wire;  /* how requests go out; NULL: by libcurl */
+	uint64_t seed;        /* of jitter; 0: drawn from the system */
 } bh_loops_rooms;
 
 /* Makes the loops, without threads yet. What is in `rooms` outlives them; references are taken of guard and methods. */
@@ -48,6 +51,13 @@ void bh_loops_use(bh_loops *loops, const bh_settings *settings, bh_guard *guard,
 
 /* Sends nothing new, lets what is in flight end within its time-out, waits for its records, ends the threads. */
 void bh_loops_stop(bh_loops *loops);
+
+/*
+ * In place of start and stop, for a simulation that turns the loops itself, with a journal opened by hand: see
+ * bh_loops_at in loop.h. Asked to stop, a loop says when it is done.
+ */
+bool bh_loops_prepare(bh_loops *loops, bh_journal *journal, GError **error);
+void bh_loops_ask_to_stop(bh_loops *loops);
 void bh_loops_free(bh_loops *loops);
 
 /* Appends the room's metrics in Prometheus' text form. Any thread. */

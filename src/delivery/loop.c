@@ -1,12 +1,12 @@
 /*
- * One turn of a loop:
+ * One turn of a loop, and the sleep after it:
  *
- *   sleep      until a socket, a message or a time
  *   hear       messages: fresh deliveries, changed webhooks, records that are durable now
  *   transfer   libcurl goes on; finished calls go on with their attempts
  *   send       what the scheduler lets go
+ *   sleep      until a socket, a message or a time
  *
- * The clock is read once a turn.
+ * The clock is read once a turn, at its beginning.
  */
 #include "delivery/loop.h"
 
@@ -110,7 +110,7 @@ static void hear_use(bh_loop *loop, bh_message *message)
 {
 	loop->policy = message->use->policy;
 	loop->total_timeout = message->use->total_timeout;
-	bh_transport_use_guard(loop->transport, message->use->guard);
+	loop->wire->use_guard(loop->transport, message->use->guard);
 	bh_script_host_use(loop->scripts, message->use->methods);
 	bh_use_free(message->use);
 	g_free(message);
@@ -333,7 +333,7 @@ static bh_usec sooner(bh_usec a, bh_usec b)
 
 static bh_usec time_to_sleep(bh_loop *loop, bh_usec scheduler_wait)
 {
-	bh_usec wait = sooner(scheduler_wait, bh_transport_next(loop->transport, loop->now));
+	bh_usec wait = sooner(scheduler_wait, loop->wire->next(loop->transport, loop->now));
 	if (!g_queue_is_empty(&loop->postponed))
 		wait = sooner(wait, MAX(0, bh_mono_since(loop->postponed_until, loop->now.mono)));
 	wait = sooner(wait, MAX(0, bh_mono_since(loop->look_at, loop->now.mono)));
@@ -342,40 +342,7 @@ static bh_usec time_to_sleep(bh_loop *loop, bh_usec scheduler_wait)
 	return wait;
 }
 
-/* Not asleep while a message is there: who posts it then need not wake us. */
-static int milliseconds_to_sleep(bh_loop *loop, bh_usec wait)
-{
-	pthread_mutex_lock(&loop->lock);
-	loop->awaits_records = loop->stopping || bh_scheduler_awaits_records(loop->scheduler);
-	bool has_mail = loop->inbox && (loop->wake_wanted || loop->awaits_records);
-	loop->sleeping = !has_mail;
-	pthread_mutex_unlock(&loop->lock);
-	return has_mail ? 0 : (int)MIN((wait + BH_MILLISECOND - 1) / BH_MILLISECOND, BH_HOUR / BH_MILLISECOND);
-}
-
-static int sleep_for_events(bh_loop *loop, bh_usec wait, struct epoll_event *events)
-{
-	int count = epoll_wait(loop->epoll_fd, events, EPOLL_EVENTS, milliseconds_to_sleep(loop, wait));
-	g_assert(count >= 0 || errno == EINTR);
-	loop->now = bh_clock_steady_now();
-	loop->wall = bh_clock_wall();
-	return MAX(count, 0);
-}
-
-static void transfer(bh_loop *loop, const struct epoll_event *events, int count)
-{
-	for (int i = 0; i < count; i++) {
-		if (events[i].data.u64 == WAKE_MARK) {
-			uint64_t ignored;
-			(void)!read(loop->wake_fd, &ignored, sizeof(ignored)); /* woken is all it says */
-		} else {
-			bh_transport_ready(loop->transport, events[i].data.u64, events[i].events);
-		}
-	}
-	bh_transport_turn(loop->transport, loop->now);
-}
-
-static bool is_done(bh_loop *loop)
+bool bh_loop_is_done(const bh_loop *loop)
 {
 	if (!loop->stopping)
 		return false;
@@ -389,37 +356,107 @@ static bool is_done(bh_loop *loop)
 	return true;
 }
 
-static void *loop_main(void *data)
+static void read_clock(bh_loop *loop)
 {
-	bh_loop *loop = data;
-	struct epoll_event events[EPOLL_EVENTS];
-	g_autoptr(GError) error = NULL;
-
-	loop->reader = bh_reader_new(loop->store, &error);
-	if (!loop->reader)
-		g_error("delivery: cannot read the store: %s", error->message);
 	loop->now = bh_clock_steady_now();
 	loop->wall = bh_clock_wall();
+}
+
+bool bh_loop_prepare(bh_loop *loop, GError **error)
+{
+	loop->reader = bh_reader_new(loop->store, error);
+	if (!loop->reader)
+		return false;
+	read_clock(loop);
 	loop->snapshot = bh_directory_now(loop->directory);
 	loop->look_at = bh_mono_add(loop->now.mono, LOOK_EVERY);
 	look_at_all_waiting(loop, BH_STATE_PENDING, false);
 	look_at_orphans(loop);
+	return true;
+}
 
-	while (!is_done(loop)) {
-		bh_usec idle = send_due(loop), wait = time_to_sleep(loop, idle);
-		show_facts(loop);
-		show_oldest_due(loop, idle != 0 && bh_scheduler_look(loop->scheduler).in_flight == 0);
-		int count = sleep_for_events(loop, wait, events);
-		hear(loop);
-		transfer(loop, events, count);
-		bh_loop_resubmit_due(loop);
-		look_slowly(loop);
-	}
+bh_usec bh_loop_turn(bh_loop *loop)
+{
+	read_clock(loop);
+	hear(loop);
+	loop->wire->turn(loop->transport, loop->now);
+	bh_loop_resubmit_due(loop);
+	look_slowly(loop);
+	bh_usec idle = send_due(loop), wait = time_to_sleep(loop, idle);
+	show_facts(loop);
+	show_oldest_due(loop, idle != 0 && bh_scheduler_look(loop->scheduler).in_flight == 0);
+	return wait;
+}
+
+void bh_loop_end(bh_loop *loop)
+{
 	bh_attempts_abandon(loop);
 	forget_recent(loop);
 	bh_loop_abandon_postponed(loop);
 	g_clear_pointer(&loop->snapshot, bh_snapshot_unref);
 	g_clear_pointer(&loop->reader, bh_reader_free);
+}
+
+/* Not asleep while a message is there: who posts it then need not wake us. */
+bool bh_loop_may_sleep(bh_loop *loop)
+{
+	pthread_mutex_lock(&loop->lock);
+	loop->awaits_records = loop->stopping || bh_scheduler_awaits_records(loop->scheduler);
+	bool has_mail = loop->inbox && (loop->wake_wanted || loop->awaits_records);
+	loop->sleeping = !has_mail;
+	pthread_mutex_unlock(&loop->lock);
+	return !has_mail;
+}
+
+bool bh_loop_is_asleep(bh_loop *loop)
+{
+	pthread_mutex_lock(&loop->lock);
+	bool asleep = loop->sleeping;
+	pthread_mutex_unlock(&loop->lock);
+	return asleep;
+}
+
+/* --- The thread ---------------------------------------------------------------------------------- */
+
+static int milliseconds(bh_usec wait)
+{
+	return (int)MIN((wait + BH_MILLISECOND - 1) / BH_MILLISECOND, BH_HOUR / BH_MILLISECOND);
+}
+
+static void pass_on(bh_loop *loop, const struct epoll_event *event)
+{
+	uint64_t ignored;
+
+	if (event->data.u64 == WAKE_MARK)
+		(void)!read(loop->wake_fd, &ignored, sizeof(ignored)); /* woken is all it says */
+	else
+		loop->wire->ready(loop->transport, event->data.u64, event->events);
+}
+
+static void sleep_until_something(bh_loop *loop, bh_usec wait)
+{
+	struct epoll_event events[EPOLL_EVENTS];
+	int count = epoll_wait(loop->epoll_fd, events, EPOLL_EVENTS, bh_loop_may_sleep(loop) ? milliseconds(wait) : 0);
+
+	g_assert(count >= 0 || errno == EINTR);
+	for (int i = 0; i < count; i++)
+		pass_on(loop, &events[i]);
+}
+
+static void *loop_main(void *data)
+{
+	bh_loop *loop = data;
+	g_autoptr(GError) error = NULL;
+
+	if (!bh_loop_prepare(loop, &error))
+		g_error("delivery: cannot read the store: %s", error->message);
+	for (;;) {
+		bh_usec wait = bh_loop_turn(loop);
+		if (bh_loop_is_done(loop))
+			break;
+		sleep_until_something(loop, wait);
+	}
+	bh_loop_end(loop);
 	return NULL;
 }
 

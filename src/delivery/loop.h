@@ -119,6 +119,7 @@ struct bh_loop {
 	int epoll_fd, wake_fd;
 
 	/* The thread's own. */
+	const bh_wire *wire;
 	bh_transport *transport;
 	bh_script_host *scripts;
 	bh_scheduler *scheduler;
@@ -152,7 +153,20 @@ struct bh_loop {
 	bh_loop_counts counts;
 };
 
+/* A thread that prepares, turns and sleeps until it is done, then ends. */
 bool bh_loop_start(bh_loop *loop, GError **error);
+
+/* What that thread is made of. */
+bool bh_loop_prepare(bh_loop *loop, GError **error); /* opens the reader, looks at what waits */
+bh_usec bh_loop_turn(bh_loop *loop);                 /* returns how long there is nothing to do */
+bool bh_loop_is_done(const bh_loop *loop);           /* it was asked to stop, and has */
+void bh_loop_end(bh_loop *loop);                     /* gives up what is under way */
+/* To be asked after a turn: may it sleep? False: there is mail that cannot wait. From then on, who brings such mail wakes it. */
+bool bh_loop_may_sleep(bh_loop *loop);
+bool bh_loop_is_asleep(bh_loop *loop); /* nobody woke it since */
+
+/* The loop of that number, for who turns them himself; NULL: there are no more. */
+bh_loop *bh_loops_at(bh_loops *loops, size_t number);
 
 /* Is this webhook one of this loop's? */
 bool bh_loop_of_webhook(const bh_loop *loop, bh_id webhook);

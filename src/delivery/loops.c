@@ -87,8 +87,9 @@ static bool loop_init(bh_loop *loop, int number, const bh_loops_rooms *rooms, co
 	loop->kits = bh_kits_new();
 	loop->policy = bh_policy_of(settings);
 	loop->total_timeout = settings->total_timeout;
-	uint64_t seed;
-	bh_random_bytes(&seed, sizeof(seed));
+	uint64_t seed = rooms->seed + (uint64_t)number;
+	if (!rooms->seed)
+		bh_random_bytes(&seed, sizeof(seed));
 	loop->chance = bh_chance_seeded(seed);
 
 	bh_script_limits script_limits = {SCRIPT_MEMORY_MAX, SCRIPT_INSTRUCTIONS_MAX, SCRIPT_CALLS_MAX};
@@ -104,7 +105,8 @@ static bool loop_init(bh_loop *loop, int number, const bh_loops_rooms *rooms, co
 		.connect_timeout = settings->connect_timeout,
 		.tls_timeout = settings->tls_timeout,
 	};
-	loop->transport = bh_transport_new(&config, loop->epoll_fd, error);
+	loop->wire = rooms->wire ? rooms->wire : &bh_wire_curl;
+	loop->transport = loop->wire->open(loop->wire, &config, loop->epoll_fd, error);
 	return loop->transport != NULL;
 }
 
@@ -143,7 +145,8 @@ static void drop_mail(bh_loop *loop)
 static void loop_clear(bh_loop *loop)
 {
 	drop_mail(loop);
-	bh_transport_free(loop->transport);
+	if (loop->transport)
+		loop->wire->free(loop->transport);
 	bh_script_host_free(loop->scripts);
 	bh_scheduler_free(loop->scheduler);
 	bh_kits_free(loop->kits);
@@ -370,6 +373,23 @@ bool bh_loops_start(bh_loops *loops, bh_journal *journal, GError **error)
 	return true;
 }
 
+bool bh_loops_prepare(bh_loops *loops, bh_journal *journal, GError **error)
+{
+	if (!bh_loops_record_left(loops, journal, error))
+		return false;
+	for (size_t i = 0; i < loops->count; i++) {
+		loops->at[i].journal = journal;
+		if (!bh_loop_prepare(&loops->at[i], error))
+			return false;
+	}
+	return true;
+}
+
+bh_loop *bh_loops_at(bh_loops *loops, size_t number)
+{
+	return number < loops->count ? &loops->at[number] : NULL;
+}
+
 void bh_loops_use(bh_loops *loops, const bh_settings *settings, bh_guard *guard, bh_methods *methods)
 {
 	for (size_t i = 0; i < loops->count; i++) {
@@ -385,14 +405,24 @@ void bh_loops_use(bh_loops *loops, const bh_settings *settings, bh_guard *guard,
 	}
 }
 
+static void ask_to_stop(bh_loop *loop)
+{
+	bh_message *message = g_new0(bh_message, 1);
+	message->kind = BH_MESSAGE_STOP;
+	bh_loop_post(loop, message, true);
+	bh_loop_flush(loop);
+}
+
+void bh_loops_ask_to_stop(bh_loops *loops)
+{
+	for (size_t i = 0; i < loops->count; i++)
+		ask_to_stop(&loops->at[i]);
+}
+
 void bh_loops_stop(bh_loops *loops)
 {
-	for (size_t i = 0; i < loops->running; i++) {
-		bh_message *message = g_new0(bh_message, 1);
-		message->kind = BH_MESSAGE_STOP;
-		bh_loop_post(&loops->at[i], message, true);
-		bh_loop_flush(&loops->at[i]);
-	}
+	for (size_t i = 0; i < loops->running; i++)
+		ask_to_stop(&loops->at[i]);
 	for (size_t i = 0; i < loops->running; i++)
 		pthread_join(loops->at[i].thread, NULL);
 	loops->running = 0;
@@ -463,7 +493,7 @@ void bh_loops_metrics(bh_loops *loops, GString *out)
 	uint64_t connections = 0, requests = 0;
 	for (size_t i = 0; i < loops->count; i++) {
 		bh_transport_stats stats;
-		bh_transport_stats_read(loops->at[i].transport, &stats);
+		loops->at[i].wire->stats(loops->at[i].transport, &stats);
 		connections += stats.connections;
 		requests += stats.requests;
 	}

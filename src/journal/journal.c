@@ -37,6 +37,7 @@ struct bh_journal {
 	bh_directory *directory;
 	bh_journal_listener listener;
 	size_t queue_max;
+	bool by_hand; /* there is no thread: see bh_journal_turn */
 	pthread_t thread;
 
 	pthread_mutex_t lock; /* guards the rest of this block */
@@ -98,8 +99,10 @@ static void wait_for_company(bh_journal *j)
 static bool gather(bh_journal *j, batch *b)
 {
 	pthread_mutex_lock(&j->lock);
-	wait_for_work(j);
-	wait_for_company(j);
+	if (!j->by_hand) {
+		wait_for_work(j);
+		wait_for_company(j);
+	}
 	bool any = j->queue.first;
 
 	size_t urgent = 0;
@@ -368,10 +371,21 @@ static void *journal_main(void *data)
 	return NULL;
 }
 
+bool bh_journal_turn(bh_journal *j)
+{
+	g_assert(j->by_hand);
+	batch b = batch_new();
+	bool any = gather(j, &b);
+	if (any)
+		run_batch(j, &b);
+	batch_clear(&b);
+	return any;
+}
+
 /* --- The door -------------------------------------------------------------------------------- */
 
-bh_journal *bh_journal_open(bh_store *store, bh_directory *directory, const bh_journal_listener *listener,
-			    size_t queue_max, GError **error)
+static bh_journal *journal_new(bh_store *store, bh_directory *directory, const bh_journal_listener *listener,
+			       size_t queue_max)
 {
 	bh_journal *j = g_new0(bh_journal, 1);
 	j->store = store;
@@ -386,16 +400,35 @@ bh_journal *bh_journal_open(bh_store *store, bh_directory *directory, const bh_j
 	pthread_condattr_setclock(&monotonic, CLOCK_MONOTONIC);
 	pthread_cond_init(&j->wake, &monotonic);
 	pthread_condattr_destroy(&monotonic);
+	return j;
+}
 
+static void journal_free(bh_journal *j)
+{
+	pthread_cond_destroy(&j->wake);
+	pthread_mutex_destroy(&j->lock);
+	g_free(j);
+}
+
+bh_journal *bh_journal_open(bh_store *store, bh_directory *directory, const bh_journal_listener *listener,
+			    size_t queue_max, GError **error)
+{
+	bh_journal *j = journal_new(store, directory, listener, queue_max);
 	int failed = pthread_create(&j->thread, NULL, journal_main, j);
 	if (failed) {
 		g_set_error(error, BH_ERROR, BH_ERROR_IO, "cannot start the journal's thread: %s", g_strerror(failed));
-		pthread_cond_destroy(&j->wake);
-		pthread_mutex_destroy(&j->lock);
-		g_free(j);
+		journal_free(j);
 		return NULL;
 	}
 	pthread_setname_np(j->thread, "bh-journal");
+	return j;
+}
+
+bh_journal *bh_journal_open_by_hand(bh_store *store, bh_directory *directory, const bh_journal_listener *listener,
+				    size_t queue_max)
+{
+	bh_journal *j = journal_new(store, directory, listener, queue_max);
+	j->by_hand = true;
 	return j;
 }
 
@@ -460,6 +493,8 @@ bool bh_journal_submit_and_wait(bh_journal *j, bh_entry *entry, GError **error)
 	if (!bh_journal_submit(j, &waited.entry, error))
 		return false;
 
+	while (j->by_hand && !waited.waiter.is_over)
+		(void)bh_journal_turn(j); /* what stands before it in the queue goes first */
 	pthread_mutex_lock(&waited.waiter.lock);
 	while (!waited.waiter.is_over)
 		pthread_cond_wait(&waited.waiter.over, &waited.waiter.lock);
@@ -480,10 +515,12 @@ void bh_journal_close(bh_journal *j)
 	j->closing = true;
 	pthread_cond_signal(&j->wake);
 	pthread_mutex_unlock(&j->lock);
-	pthread_join(j->thread, NULL);
-	pthread_cond_destroy(&j->wake);
-	pthread_mutex_destroy(&j->lock);
-	g_free(j);
+	if (j->by_hand)
+		while (bh_journal_turn(j))
+			;
+	else
+		pthread_join(j->thread, NULL);
+	journal_free(j);
 }
 
 void bh_journal_stats_read(bh_journal *j, bh_journal_stats *ret)

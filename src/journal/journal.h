@@ -66,6 +66,15 @@ bool bh_journal_submit_and_wait(bh_journal *journal, bh_entry *entry, GError **e
 /* Works off what is queued, then stops. */
 void bh_journal_close(bh_journal *journal);
 
+/*
+ * A journal without a thread, for a simulation: what is queued waits for whoever turns it. bh_journal_submit_and_wait
+ * turns it itself until its entry is through.
+ */
+bh_journal *bh_journal_open_by_hand(bh_store *store, bh_directory *directory, const bh_journal_listener *listener,
+                                    size_t queue_max);
+/* One batch of what is queued, from prepare to tell. False: nothing was. Only of one opened by hand. */
+bool bh_journal_turn(bh_journal *journal);
+
 /* For /metrics; any thread. */
 typedef struct bh_journal_stats {
 	uint64_t batches, writes, failures;

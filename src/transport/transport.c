@@ -420,3 +420,23 @@ void bh_transport_free(bh_transport *t)
 	g_free(t->ca_file);
 	g_free(t);
 }
+
+/* --- As a table ----------------------------------------------------------------------------------- */
+
+static bh_transport *open_curl(const bh_wire *wire, const bh_transport_config *config, int epoll_fd, GError **error)
+{
+	(void)wire;
+	return bh_transport_new(config, epoll_fd, error);
+}
+
+const bh_wire bh_wire_curl = {
+	.open = open_curl,
+	.use_guard = bh_transport_use_guard,
+	.free = bh_transport_free,
+	.start = bh_transport_start,
+	.abort = bh_transport_abort,
+	.ready = bh_transport_ready,
+	.turn = bh_transport_turn,
+	.next = bh_transport_next,
+	.stats = bh_transport_stats_read,
+};

@@ -111,6 +111,24 @@ typedef struct bh_transport_stats {
 void bh_transport_stats_read(bh_transport *t, bh_transport_stats *ret); /* any thread */
 
 /*
+ * The functions above as a table: a loop is given one, and a simulation gives another, which makes its own bh_transport
+ * and bh_transfer. `open` is told which, so that more may stand behind it.
+ */
+typedef struct bh_wire bh_wire;
+struct bh_wire {
+	bh_transport *(*open)(const bh_wire *wire, const bh_transport_config *config, int epoll_fd, GError **error);
+	void (*use_guard)(bh_transport *t, bh_guard *guard);
+	void (*free)(bh_transport *t);
+	bh_transfer *(*start)(bh_transport *t, const bh_request *request, bh_now now, bh_transfer_done done, void *user);
+	void (*abort)(bh_transport *t, bh_transfer *transfer);
+	void (*ready)(bh_transport *t, uint64_t data, uint32_t epoll_events);
+	void (*turn)(bh_transport *t, bh_now now);
+	bh_usec (*next)(bh_transport *t, bh_now now);
+	void (*stats)(bh_transport *t, bh_transport_stats *ret);
+};
+extern const bh_wire bh_wire_curl;
+
+/*
  * What a webhook's own TLS material is worth: each part parses, the key fits the certificate, nothing has expired by `now`.
  * Any part may be NULL (or size 0), but certificate and key come together. *ret_... get when the first certificate of each
  * expires, 0: there is none. False with BH_ERROR_INVALID: the message is for the owner, *ret_part says which ("ca", "certificate", "key").
