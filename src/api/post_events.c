@@ -9,7 +9,6 @@
  */
 #include "api/event_batch.h"
 #include "api/intake.h"
-#include "api/late_release.h"
 #include "api/reply.h"
 #include "api/routes.h"
 #include "api/server.h"
@@ -315,6 +314,5 @@ static void answer(bh_call *call)
 	}
 	if (b->has_news)
 		log_news(call, b);
-	bh_late_release(call->api, b->deliveries, b->delivery_count);
 	reply_accepted(call, b);
 }

@@ -178,6 +178,11 @@ void bh_webhook_unref(bh_webhook *w)
 	g_strfreev(w->events);
 	g_strfreev(w->properties);
 	g_free(w->channel_id);
+	g_free(w->order_by);
+	g_strfreev(w->coalesce_fields);
+	g_free(w->tls_ca);
+	g_free(w->tls_certificate);
+	bh_secret_unref(w->tls_key);
 	free_headers(w->headers);
 	bh_secret_unref(w->secret);
 	bh_secret_unref(w->old_secret);
@@ -199,6 +204,11 @@ bh_webhook *bh_webhook_copy(const bh_webhook *w)
 	copy->events = g_strdupv(w->events);
 	copy->properties = g_strdupv(w->properties);
 	copy->channel_id = g_strdup(w->channel_id);
+	copy->order_by = g_strdup(w->order_by);
+	copy->coalesce_fields = g_strdupv(w->coalesce_fields);
+	copy->tls_ca = g_strdup(w->tls_ca);
+	copy->tls_certificate = g_strdup(w->tls_certificate);
+	copy->tls_key = bh_secret_ref(w->tls_key);
 	copy->headers = copy_headers(w->headers);
 	copy->secret = bh_secret_ref(w->secret);
 	copy->old_secret = bh_secret_ref(w->old_secret);

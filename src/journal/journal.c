@@ -128,9 +128,9 @@ static bool gather(bh_journal *j, batch *b)
 /*
  * Deliveries are held while their webhook is disabled and released while it is enabled. A sweep takes many steps; if the
  * webhook is switched once more meanwhile, the rest of them would hold what nobody releases again, and two sweeps
- * could chase each other for ever.
+ * could chase each other for ever. One that a person retries just after the last sweep would wait for nobody in the same way.
  */
-static bool check_sweep(const bh_snapshot *now, const bh_write *w, GError **error)
+static bool check_switch(const bh_snapshot *now, const bh_write *w, GError **error)
 {
 	const bh_webhook *webhook = bh_snapshot_webhook(now, w->webhook_id);
 	bool releases = w->state == BH_STATE_PENDING;
@@ -150,7 +150,8 @@ static bh_snapshot *with_entry(bh_snapshot *now, bh_entry *entry)
 	g_autoptr(bh_snapshot) next = bh_snapshot_ref(now);
 	for (size_t i = 0; i < entry->count; i++) {
 		const bh_write *w = entry->writes[i];
-		if (w->kind == BH_WRITE_SWEEP && !check_sweep(next, w, &entry->refused))
+		bool switches = w->kind == BH_WRITE_SWEEP || (w->kind == BH_WRITE_MOVE && w->state == BH_STATE_PENDING);
+		if (switches && !check_switch(next, w, &entry->refused))
 			return NULL;
 		if (w->kind != BH_WRITE_CHANGE)
 			continue;
@@ -163,17 +164,38 @@ static bh_snapshot *with_entry(bh_snapshot *now, bh_entry *entry)
 	return g_steal_pointer(&next);
 }
 
-/* Fresh deliveries are due at once on the clock that the lanes go by. */
-static void set_due(const bh_entry *entry, bh_usec now)
+/*
+ * An event is judged before its batch is gathered, and its webhook may have been switched or removed in between: by then
+ * the sweep that followed the switch may be over, and what comes late would be held, or wait, for ever. So the state
+ * of a fresh delivery is decided here, by the directory that becomes durable with it. Due at once, on the clock that the lanes go by.
+ */
+static void settle(bh_delivery *d, const bh_snapshot *after, bh_usec now)
 {
-	for (size_t i = 0; i < entry->count; i++) {
-		bh_write *w = entry->writes[i];
-		if (w->kind == BH_WRITE_EVENT)
-			for (size_t d = 0; d < w->delivery_count; d++)
-				w->deliveries[d]->due_at = w->deliveries[d]->created_at = now;
-		else if (w->kind == BH_WRITE_MOVE || w->kind == BH_WRITE_SWEEP)
-			w->due_at = now;
+	const bh_webhook *webhook = bh_snapshot_webhook(after, d->webhook_id);
+
+	d->created_at = now;
+	d->due_at = now + d->delay;
+	d->ended_at = webhook ? 0 : now;
+	if (!webhook) {
+		d->state = BH_STATE_CANCELLED;
+		d->reason = (char *)"Its webhook was removed.";
+	} else if (webhook->disabled && !d->is_test) {
+		d->state = BH_STATE_HELD;
+		d->reason = (char *)"The webhook is disabled.";
+	} else {
+		d->state = BH_STATE_PENDING;
+		d->reason = NULL;
 	}
+}
+
+static void settle_write(bh_write *w, const bh_snapshot *after, bh_usec now)
+{
+	w->due_count = 0;
+	if (w->kind == BH_WRITE_EVENT || w->kind == BH_WRITE_REPLAY)
+		for (size_t d = 0; d < w->delivery_count; d++)
+			settle(w->deliveries[d], after, now);
+	else if (w->kind == BH_WRITE_MOVE || w->kind == BH_WRITE_SWEEP || w->kind == BH_WRITE_RECOVER)
+		w->due_at = now;
 }
 
 static void prepare(bh_journal *j, batch *b)
@@ -192,12 +214,13 @@ static void prepare(bh_journal *j, batch *b)
 		}
 		bh_snapshot_unref(b->after);
 		b->after = next;
-		set_due(entry, now);
 		b->entries->pdata[kept++] = entry;
 		for (size_t w = 0; w < entry->count; w++)
 			g_ptr_array_add(b->writes, entry->writes[w]);
 	}
 	g_ptr_array_set_size(b->entries, (gint)kept);
+	for (guint i = 0; i < b->writes->len; i++)
+		settle_write(b->writes->pdata[i], b->after, now);
 }
 
 /* --- commit ---------------------------------------------------------------------------------- */
@@ -268,16 +291,60 @@ static void tell_change(bh_journal *j, const bh_snapshot *before, const bh_chang
 		tell_removed_manager(j, before, change->name);
 }
 
+static void tell_due(bh_journal *j, const bh_write *w)
+{
+	for (size_t i = 0; j->listener.due && i < w->due_count; i++) {
+		bool by_hand = w->kind == BH_WRITE_MOVE && w->due[i].delivery == w->delivery_id;
+		j->listener.due(j->listener.user, &w->due[i], by_hand);
+	}
+}
+
+static void tell_recovery(bh_journal *j, bh_id webhook)
+{
+	if (j->listener.recovery_changed)
+		j->listener.recovery_changed(j->listener.user, webhook);
+}
+
 static void tell_listener(bh_journal *j, const bh_snapshot *before, const bh_write *w)
 {
+	const bh_journal_listener *l = &j->listener;
+
 	if (w->result != BH_WRITE_DONE)
 		return;
-	if (w->kind == BH_WRITE_EVENT && w->delivery_count > 0)
-		j->listener.fresh(j->listener.user, w->event, w->deliveries, w->delivery_count);
-	else if (w->kind == BH_WRITE_CHANGE)
+	switch (w->kind) {
+	case BH_WRITE_EVENT:
+	case BH_WRITE_REPLAY:
+		if (w->delivery_count > 0)
+			l->fresh(l->user, w->event, w->deliveries, w->delivery_count);
+		return;
+	case BH_WRITE_RECORD:
+		tell_due(j, w);
+		return;
+	case BH_WRITE_CHANGE:
 		tell_change(j, before, w->change);
-	else if (w->kind == BH_WRITE_MOVE || (w->kind == BH_WRITE_SWEEP && w->state == BH_STATE_PENDING))
-		j->listener.webhook_changed(j->listener.user, w->webhook_id);
+		return;
+	case BH_WRITE_MOVE:
+		tell_due(j, w);
+		if (w->state != BH_STATE_PENDING || !l->due)
+			l->webhook_changed(l->user, w->webhook_id);
+		return;
+	case BH_WRITE_SWEEP:
+		if (w->state == BH_STATE_PENDING)
+			l->webhook_changed(l->user, w->webhook_id);
+		return;
+	case BH_WRITE_RECOVERY:
+		tell_recovery(j, w->recovery->webhook_id);
+		return;
+	case BH_WRITE_RECOVER:
+		if (w->swept > 0)
+			l->webhook_changed(l->user, w->webhook_id);
+		return;
+	case BH_WRITE_RECOVERY_END:
+		tell_recovery(j, w->webhook_id);
+		return;
+	case BH_WRITE_STREAK:
+		return;
+	}
 }
 
 static void finish(bh_entry *entry, const GError *error)

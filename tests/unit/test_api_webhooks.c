@@ -1,8 +1,6 @@
 /* Webhooks through the API: made, changed, paused, tested, removed; and deliveries by hand. */
 #include "api_house.h"
 
-#include "api/late_release.h"
-
 #define URL "http://198.51.100.1/hook"
 #define BASIC \
 	"{\"method\":\"basic\",\"settings\":{\"url\":\"" URL \
@@ -449,31 +447,6 @@ static void kept_ones_are_released_later(void)
 	close_house(h);
 }
 
-static void what_was_held_too_late_is_released(void)
-{
-	house *h = open_house();
-	g_autofree char *path = simple(h);
-
-	/* As if the event had been judged before the webhook was enabled, and kept after it. */
-	patched(h, path, "{\"enabled\":false}");
-	send_events(h, 1);
-	patched(h, path, "{\"enabled\":true,\"held\":\"keep\"}");
-	g_autofree char *delivery_path = newest_delivery(h);
-	bh_delivery delivery = {.state = BH_STATE_HELD};
-	g_assert_true(bh_id_parse(BH_ID_DELIVERY, strrchr(delivery_path, '/') + 1, &delivery.id));
-	g_assert_true(bh_id_parse(BH_ID_WEBHOOK, strrchr(path, '/') + 1, &delivery.webhook_id));
-	bh_late_release(h->api, &delivery, 1);
-	while (count_in(h, "pending") == 0)
-		g_usleep(1000);
-
-	/* While the webhook is disabled, it stays. */
-	patched(h, path, "{\"enabled\":false}");
-	send_events(h, 1);
-	bh_late_release(h->api, &delivery, 1);
-	g_assert_cmpuint(count_in(h, "held"), ==, 1);
-	close_house(h);
-}
-
 /* --- Testing and removing ---------------------------------------------------------------- */
 
 static void a_test_goes_to_this_webhook_only(void)
@@ -648,7 +621,6 @@ int main(int argc, char **argv)
 	TEST(enabling_says_what_becomes_of_the_held);
 	TEST(many_held_are_released_in_steps);
 	TEST(kept_ones_are_released_later);
-	TEST(what_was_held_too_late_is_released);
 	TEST(a_test_goes_to_this_webhook_only);
 	TEST(a_removed_webhook_leaves_its_history);
 	TEST(an_exhausted_delivery_is_retried_by_hand);

@@ -618,6 +618,15 @@ static void a_copy_of_a_webhook_is_a_webhook_of_its_own(void)
 	w->disabled = BH_DISABLED_BY_410;
 	w->disabled_reason = g_strdup("Gone.");
 
+	w->order_by = g_strdup("property");
+	w->coalesce = 30 * BH_SECOND;
+	w->coalesce_fields = g_strsplit("property,room_uid", ",", -1);
+	w->rate_requests = 5;
+	w->tls_ca = g_strdup("ca");
+	w->tls_certificate = g_strdup("certificate");
+	w->tls_key = bh_secret_random(32);
+	w->tls_ca_expires_at = 17;
+	g_autoptr(bh_secret) tls_key = bh_secret_ref(w->tls_key);
 	g_autoptr(bh_webhook) copy = bh_webhook_copy(w);
 	g_autoptr(bh_secret) secret = bh_secret_ref(w->secret);
 	bh_webhook_unref(w);
@@ -630,6 +639,14 @@ static void a_copy_of_a_webhook_is_a_webhook_of_its_own(void)
 	g_assert_null(copy->headers[1].name);
 	g_assert_true(bh_secret_equal(copy->secret, secret));
 	g_assert_cmpstr(copy->disabled_reason, ==, "Gone.");
+	g_assert_cmpstr(copy->order_by, ==, "property");
+	g_assert_cmpint(copy->coalesce, ==, 30 * BH_SECOND);
+	g_assert_cmpstr(copy->coalesce_fields[1], ==, "room_uid");
+	g_assert_cmpint(copy->rate_requests, ==, 5);
+	g_assert_cmpstr(copy->tls_ca, ==, "ca");
+	g_assert_cmpstr(copy->tls_certificate, ==, "certificate");
+	g_assert_true(bh_secret_equal(copy->tls_key, tls_key));
+	g_assert_cmpint(copy->tls_ca_expires_at, ==, 17);
 }
 
 static void a_new_key_is_43_characters_that_need_no_escaping(void)

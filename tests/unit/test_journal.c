@@ -20,7 +20,8 @@ typedef struct house {
 
 	pthread_mutex_t lock;
 	pthread_cond_t heard;
-	GString *told; /* "fresh " "flush " "changed:7 " "done " in the order of time */
+	GString *
+		told; /* "fresh " "flush " "changed:7 " "done " in the order of time; "due:" and "by-hand:" with a delivery */
 	size_t done;
 	GError *last_error;
 } house;
@@ -51,6 +52,19 @@ static void on_changed(void *user, bh_id webhook)
 	tell(user, text);
 }
 
+static void on_due(void *user, const bh_waiting *waiting, bool by_hand)
+{
+	g_autofree char *text =
+		g_strdup_printf("%s:%" G_GINT64_FORMAT " ", by_hand ? "by-hand" : "due", waiting->delivery);
+	tell(user, text);
+}
+
+static void on_recovery(void *user, bh_id webhook)
+{
+	g_autofree char *text = g_strdup_printf("recovery:%" G_GINT64_FORMAT " ", webhook);
+	tell(user, text);
+}
+
 static house *open_house(size_t queue_max)
 {
 	house *h = g_new0(house, 1);
@@ -67,7 +81,12 @@ static house *open_house(size_t queue_max)
 	g_assert_no_error(error);
 	h->directory = bh_directory_new(bh_store_load_directory(h->store, &error));
 	g_assert_no_error(error);
-	bh_journal_listener listener = {.user = h, .fresh = on_fresh, .flush = on_flush, .webhook_changed = on_changed};
+	bh_journal_listener listener = {.user = h,
+					.fresh = on_fresh,
+					.flush = on_flush,
+					.due = on_due,
+					.webhook_changed = on_changed,
+					.recovery_changed = on_recovery};
 	h->journal = bh_journal_open(h->store, h->directory, &listener, queue_max, &error);
 	g_assert_no_error(error);
 	return h;
@@ -219,6 +238,34 @@ static slip *webhook_slip(house *h, bh_id id, const char *manager, int64_t revis
 	return s;
 }
 
+/* Enabled, disabled or removed: as the site's own webhook `id`, at `revision`. */
+static void set_webhook(house *h, bh_id id, int64_t revision, bh_disabled_cause disabled, bool is_there)
+{
+	g_autoptr(GError) error = NULL;
+	slip *s = webhook_slip(h, id, NULL, revision);
+
+	s->change.webhook->disabled = disabled;
+	s->change.id = id;
+	s->change.kind = is_there ? BH_CHANGE_WEBHOOK_PUT : BH_CHANGE_WEBHOOK_REMOVE;
+	g_assert_true(bh_journal_submit_and_wait(h->journal, &s->entry, &error));
+	g_assert_no_error(error);
+	slip_free(s);
+	g_string_truncate(h->told, 0);
+}
+
+static bh_state state_of(house *h, bh_id delivery, bh_usec *ret_due_at, bh_usec *ret_created_at)
+{
+	g_autoptr(GError) error = NULL;
+	bh_reader *reader = bh_reader_new(h->store, &error);
+	g_assert_no_error(error);
+	g_autoptr(bh_delivery) found = bh_reader_delivery(reader, delivery, &error);
+	g_assert_no_error(error);
+	bh_reader_free(reader);
+	*ret_due_at = found->due_at;
+	*ret_created_at = found->created_at;
+	return found->state;
+}
+
 static bool is_stored(house *h, bh_id event)
 {
 	g_autoptr(GError) error = NULL;
@@ -254,25 +301,125 @@ static void listeners_hear_before_the_caller_is_told(void)
 	close_house(h);
 }
 
-static void a_move_by_hand_is_told_to_the_lane_whatever_it_does(void)
+static slip *move_slip(house *h, const slip *of, bh_state state)
+{
+	slip *s = g_new0(slip, 1);
+	slip_init(s, h);
+	s->write.kind = BH_WRITE_MOVE;
+	s->write.delivery_id = of->delivery.id;
+	s->write.webhook_id = of->delivery.webhook_id;
+	s->write.state = state;
+	return s;
+}
+
+static void a_cancel_by_hand_is_told_to_the_lane(void)
 {
 	house *h = open_house(100);
-	slip *s = event_slip(h, 7), *cancel = g_new0(slip, 1);
+	set_webhook(h, 7, 1, BH_ENABLED, true);
+	slip *s = event_slip(h, 7);
 	submit(s);
 	await_done(h, 1);
 	g_string_truncate(h->told, 0);
 
-	slip_init(cancel, h);
-	cancel->write.kind = BH_WRITE_MOVE;
-	cancel->write.delivery_id = s->delivery.id;
-	cancel->write.webhook_id = 7;
-	cancel->write.state = BH_STATE_CANCELLED;
+	slip *cancel = move_slip(h, s, BH_STATE_CANCELLED);
 	submit(cancel);
 	await_done(h, 2);
 	g_assert_cmpint(cancel->write.result, ==, BH_WRITE_DONE);
 	g_assert_cmpstr(h->told->str, ==, "changed:7 flush done ");
 	slip_free(s);
 	slip_free(cancel);
+	close_house(h);
+}
+
+static void a_retry_by_hand_needs_an_enabled_webhook(void)
+{
+	house *h = open_house(100);
+	set_webhook(h, 7, 1, BH_ENABLED, true);
+	slip *s = event_slip(h, 7);
+	submit(s);
+	await_done(h, 1);
+
+	set_webhook(h, 7, 2, BH_DISABLED_BY_OWNER, true);
+	slip *late = move_slip(h, s, BH_STATE_PENDING);
+	submit(late);
+	await_done(h, 2);
+	g_assert_error(h->last_error, BH_ERROR, BH_ERROR_CONFLICT);
+	slip_free(s);
+	slip_free(late);
+	close_house(h);
+}
+
+/* What the watcher had said, and what the webhook is by the time of the commit. */
+static void a_fresh_delivery_goes_by_what_its_webhook_is_at_the_commit(void)
+{
+	static const struct {
+		bh_state judged;
+		bh_disabled_cause disabled;
+		bool is_there, is_test;
+		bh_state kept;
+	} rows[] = {
+		{BH_STATE_PENDING, BH_ENABLED, true, false, BH_STATE_PENDING},
+		{BH_STATE_HELD, BH_ENABLED, true, false, BH_STATE_PENDING},
+		{BH_STATE_PENDING, BH_DISABLED_BY_OWNER, true, false, BH_STATE_HELD},
+		{BH_STATE_HELD, BH_DISABLED_BY_OWNER, true, false, BH_STATE_HELD},
+		{BH_STATE_PENDING, BH_DISABLED_BY_OWNER, true, true, BH_STATE_PENDING},
+		{BH_STATE_PENDING, BH_ENABLED, false, false, BH_STATE_CANCELLED},
+		{BH_STATE_HELD, BH_ENABLED, false, false, BH_STATE_CANCELLED},
+		{BH_STATE_PENDING, BH_ENABLED, false, true, BH_STATE_CANCELLED},
+	};
+
+	for (size_t i = 0; i < G_N_ELEMENTS(rows); i++) {
+		house *h = open_house(100);
+		bh_usec due_at, created_at;
+		set_webhook(h, 7, 1, BH_ENABLED, true);
+		set_webhook(h, 7, 2, rows[i].disabled, rows[i].is_there);
+		slip *s = event_slip(h, 7);
+		s->delivery.state = rows[i].judged;
+		s->delivery.is_test = rows[i].is_test;
+		submit(s);
+		await_done(h, 1);
+		g_assert_cmpint(s->delivery.state, ==, rows[i].kept);
+		g_assert_cmpint(state_of(h, s->delivery.id, &due_at, &created_at), ==, rows[i].kept);
+		g_assert_true((s->delivery.ended_at != 0) == bh_state_is_final(rows[i].kept));
+		g_assert_true((s->delivery.reason == NULL) == (rows[i].kept == BH_STATE_PENDING));
+		slip_free(s);
+		close_house(h);
+	}
+}
+
+/* The order of the queue within a batch decides nothing: what counts is the directory that the batch leaves. */
+static void an_event_and_its_webhooks_removal_may_share_a_batch(void)
+{
+	house *h = open_house(100);
+	bh_usec due_at, created_at;
+	set_webhook(h, 7, 1, BH_ENABLED, true);
+	slip *s = event_slip(h, 7), *gone = webhook_slip(h, 7, NULL, 2);
+	gone->change.kind = BH_CHANGE_WEBHOOK_REMOVE;
+	gone->change.id = 7;
+	bh_write *both[] = {&s->write, &gone->write};
+	s->entry.writes = both;
+	s->entry.count = 2;
+	submit(s);
+	await_done(h, 1);
+	g_assert_no_error(h->last_error);
+	g_assert_cmpint(state_of(h, s->delivery.id, &due_at, &created_at), ==, BH_STATE_CANCELLED);
+	slip_free(s);
+	slip_free(gone);
+	close_house(h);
+}
+
+static void a_delayed_delivery_is_due_that_much_later(void)
+{
+	house *h = open_house(100);
+	bh_usec due_at, created_at;
+	set_webhook(h, 7, 1, BH_ENABLED, true);
+	slip *s = event_slip(h, 7);
+	s->delivery.delay = 30 * BH_SECOND;
+	submit(s);
+	await_done(h, 1);
+	g_assert_cmpint(state_of(h, s->delivery.id, &due_at, &created_at), ==, BH_STATE_PENDING);
+	g_assert_cmpint(due_at - created_at, ==, 30 * BH_SECOND);
+	slip_free(s);
 	close_house(h);
 }
 
@@ -539,7 +686,11 @@ int main(int argc, char **argv)
 #define TEST(f) g_test_add_func("/journal/" #f, f)
 	TEST(what_is_done_is_on_disk);
 	TEST(listeners_hear_before_the_caller_is_told);
-	TEST(a_move_by_hand_is_told_to_the_lane_whatever_it_does);
+	TEST(a_cancel_by_hand_is_told_to_the_lane);
+	TEST(a_retry_by_hand_needs_an_enabled_webhook);
+	TEST(a_fresh_delivery_goes_by_what_its_webhook_is_at_the_commit);
+	TEST(an_event_and_its_webhooks_removal_may_share_a_batch);
+	TEST(a_delayed_delivery_is_due_that_much_later);
 	TEST(a_change_is_published_before_the_caller_is_told);
 	TEST(a_refused_change_leaves_the_others_of_its_batch);
 	TEST(the_slower_of_two_changes_of_one_webhook_is_refused);
