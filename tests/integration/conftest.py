@@ -11,6 +11,7 @@ sys.path.insert(0, str(Path(__file__).parent))
 
 from harness.process import BINARY, ROOT, Bellhop, small_world  # noqa: E402
 from harness.receiver import Receiver  # noqa: E402
+from harness.scripted import Scripted  # noqa: E402
 
 INSIDE = "BELLHOP_TEST_INSIDE_NAMESPACE"
 
@@ -88,6 +89,22 @@ def make_receiver():
 @pytest.fixture
 def receiver(make_receiver):
     return make_receiver()
+
+
+@pytest.fixture
+def scripted(tmp_path):
+    """Starts the misbehaving receiver as a process of its own: scripted("request 3: reset"), see tests/receiver/."""
+    made = []
+
+    def make(scenario="", **more):
+        folder = tmp_path / f"receiver{len(made) + 1}"
+        folder.mkdir()
+        made.append(Scripted(scenario, folder, **more))
+        return made[-1]
+
+    yield make
+    for receiver in made:
+        receiver.stop()
 
 
 @pytest.fixture
