@@ -71,10 +71,16 @@ static void attempt_free(bh_attempt *a)
 
 /* --- PREPARE ----------------------------------------------------------------------------------- */
 
+static void land_unsent(bh_attempt *a)
+{
+	bh_landing unsent = {.was_sent = false};
+	(void)bh_scheduler_landed(a->loop->scheduler, a->item, &unsent, a->loop->now); /* tells the pace nothing */
+}
+
 /* Ends the attempt before anything was sent; what is stored stays as it is, and a lane that opens finds it again. */
 static const bh_step *let_go(bh_attempt *a)
 {
-	bh_scheduler_landed(a->loop->scheduler, a->item, a->loop->now);
+	land_unsent(a);
 	bh_scheduler_ended(a->loop->scheduler, a->item);
 	attempt_free(a);
 	return WAIT;
@@ -83,7 +89,7 @@ static const bh_step *let_go(bh_attempt *a)
 /* Moves the delivery without an attempt. */
 static const bh_step *move_unsent(bh_attempt *a)
 {
-	bh_scheduler_landed(a->loop->scheduler, a->item, a->loop->now);
+	land_unsent(a);
 	a->paper = bh_record_without_attempt(a->loop, a->item, &a->next);
 	bh_loop_submit(a->loop, g_steal_pointer(&a->paper));
 	attempt_free(a);
@@ -269,6 +275,16 @@ static const bh_step *transfer(bh_attempt *a)
 
 /* --- CONCLUDE ---------------------------------------------------------------------------------- */
 
+static void tell_breaker(const bh_attempt *a, bh_landed landed)
+{
+	if (landed == BH_LANDED_BREAKER_OPENED)
+		bh_log(BH_WARNING, "delivery", "breaker opened: nothing but probes is sent until one goes well",
+		       BH_ID("webhook", BH_ID_WEBHOOK, a->webhook->id), BH_STR("why", a->conclusion.sentence));
+	else if (landed == BH_LANDED_BREAKER_CLOSED)
+		bh_log(BH_INFO, "delivery", "breaker closed: the receiver takes events again",
+		       BH_ID("webhook", BH_ID_WEBHOOK, a->webhook->id));
+}
+
 static const bh_step *conclude(bh_attempt *a)
 {
 	bh_ending ending = {.trouble = a->trouble, .answer = a->answer};
@@ -278,7 +294,8 @@ static const bh_step *conclude(bh_attempt *a)
 	a->conclusion = bh_conclude(&ending, &a->loop->policy);
 	a->next =
 		bh_next_step(&a->loop->policy, &a->item->waiting, &a->conclusion, a->loop->now.wall, &a->loop->chance);
-	bh_scheduler_landed(a->loop->scheduler, a->item, a->loop->now);
+	bh_landing landing = {.was_sent = true, .signal = a->conclusion.signal, .pause = a->conclusion.pause};
+	tell_breaker(a, bh_scheduler_landed(a->loop->scheduler, a->item, &landing, a->loop->now));
 	return &RECORD;
 }
 

@@ -11,6 +11,7 @@
 #include "delivery/loop.h"
 
 #include "base/error.h"
+#include "base/hash.h"
 #include "base/log.h"
 #include "base/steady.h"
 #include "delivery/attempt.h"
@@ -69,12 +70,33 @@ static bool may_open(const bh_loop *loop, const bh_webhook *webhook)
 	return webhook && webhook->disabled == BH_ENABLED && !g_hash_table_contains(loop->disabling, &webhook->id);
 }
 
+/* Where a webhook leads, as a number that differs when it leads elsewhere. */
+static uint64_t receiver_of(const bh_webhook *webhook)
+{
+	const char *const parts[] = {webhook->method, webhook->settings, webhook->tls_ca, webhook->tls_certificate};
+	uint64_t receiver = 0;
+	for (size_t i = 0; i < G_N_ELEMENTS(parts); i++)
+		receiver = receiver * 31 + bh_hash(bh_span_of(parts[i] ? parts[i] : ""));
+	return receiver;
+}
+
+static void open_lane(bh_loop *loop, const bh_webhook *webhook)
+{
+	bh_lane_terms terms = {
+		.owner = webhook->manager_id,
+		.receiver = receiver_of(webhook),
+		.rate_requests = webhook->rate_requests,
+		.rate_per = webhook->rate_per,
+	};
+	bh_scheduler_open(loop->scheduler, webhook->id, &terms);
+}
+
 /* Looks at a webhook anew: opens its lane, or closes it and moves what waits to where it belongs. */
 void bh_loop_look_at(bh_loop *loop, bh_id id)
 {
 	const bh_webhook *webhook = bh_snapshot_webhook(loop->snapshot, id);
 	if (may_open(loop, webhook)) {
-		bh_scheduler_open(loop->scheduler, id);
+		open_lane(loop, webhook);
 		return;
 	}
 	bh_scheduler_close(loop->scheduler, id);
@@ -92,7 +114,7 @@ static void hear_fresh(bh_loop *loop, bh_fresh *fresh)
 {
 	for (size_t i = 0; i < fresh->count; i++) {
 		const bh_waiting *w = &fresh->deliveries[i];
-		if (bh_scheduler_offer(loop->scheduler, w, fresh->event, loop->now) == BH_OFFER_CLOSED)
+		if (bh_scheduler_offer(loop->scheduler, w, fresh->event, false, loop->now) == BH_OFFER_CLOSED)
 			bh_loop_look_at(loop, w->webhook);
 	}
 	bh_event_unref(fresh->event);

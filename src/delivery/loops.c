@@ -56,11 +56,35 @@ static size_t recording_max(const bh_loops_rooms *rooms)
 	return rooms->recording_max ? rooms->recording_max : RECORDING_MAX;
 }
 
+/* A part of the slots, in percent, of which there is always one. */
+static size_t share(size_t slots, int64_t percent)
+{
+	return MAX(1, slots * (size_t)percent / 100);
+}
+
+static bh_pace_limits pace_limits_of(const bh_settings *settings)
+{
+	return (bh_pace_limits){
+		.start = (unsigned)settings->concurrency_start,
+		.most = (unsigned)settings->in_flight_per_webhook,
+		.breaker_failures = (unsigned)settings->breaker_failures,
+		.breaker_percent = (unsigned)settings->breaker_percent,
+		.breaker_attempts = (unsigned)settings->breaker_attempts,
+		.breaker_span = settings->breaker_span,
+		.probe_first = settings->probe_first,
+		.probe_max = settings->probe_max,
+	};
+}
+
 static bh_scheduler_limits limits_of(const bh_settings *settings, const bh_loops_rooms *rooms, size_t loops)
 {
+	size_t slots = MAX(1, (size_t)settings->in_flight_max / loops);
+
 	return (bh_scheduler_limits){
-		.in_flight_max = MAX(1, (size_t)settings->in_flight_max / loops),
-		.in_flight_per_webhook = (size_t)settings->in_flight_per_webhook,
+		.in_flight_max = slots,
+		.owner_share = share(slots, settings->manager_share_percent),
+		.retry_share = share(slots, settings->retry_share_percent),
+		.pace = pace_limits_of(settings),
 		.window = (size_t)settings->window,
 		.window_bytes = (size_t)settings->window_bytes / loops,
 		.recording_max = recording_max(rooms),

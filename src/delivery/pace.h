@@ -20,7 +20,7 @@
 
 /* What an attempt says about its receiver; delivery/outcome.h derives it. */
 typedef enum bh_signal {
-	BH_SIGNAL_NONE,        /* nothing: a script, the guard, our proxy, a crash, a test */
+	BH_SIGNAL_NONE,        /* nothing: a script, the guard, our proxy, a crash */
 	BH_SIGNAL_WELL,        /* it took it, or answered in its own right and may be sent to: 2xx, 410 */
 	BH_SIGNAL_FAILED,      /* it answered, and not well */
 	BH_SIGNAL_OVERLOADED,  /* 429, 502, 503, 504, or a failure that names a time */
@@ -44,7 +44,7 @@ typedef struct bh_pace {
 	bh_mono paused_until;
 	/* the gap, learned */
 	bh_usec gap;          /* 0: none */
-	bh_mono gap_from;     /* since when `sent` counts: the end of the last pause */
+	bh_mono gap_from;     /* since when `sent` counts: the end of the last pause, or some seconds ago */
 	unsigned sent;
 	bh_mono last_sent;
 	/* the breaker */
@@ -56,22 +56,24 @@ typedef struct bh_pace {
 		int64_t number; /* of the span's part: monotonic time / (span / BH_PACE_BUCKETS) */
 		unsigned well, failed;
 	} buckets[BH_PACE_BUCKETS];
-	/* the owner's rate */
-	bh_usec rate_cost;    /* of one request; 0: no limit */
-	bh_usec rate_burst;
-	bh_mono rate_free_at; /* GCRA: the theoretical arrival time */
+	/* the owner's rate: a token bucket, kept as the time at which it would be full (GCRA) */
+	bh_usec rate_cost;    /* the time in which one token comes; 0: no limit */
+	bh_usec rate_burst;   /* how far ahead `rate_full_at` may be when another is taken */
+	bh_mono rate_full_at;
 } bh_pace;
 
 void bh_pace_init(bh_pace *p, const bh_pace_limits *limits);
-/* `requests` in `per`; 0: no limit. What was used so far stays used. */
+/*
+ * `requests` in `per`; 0: no limit. What was used so far stays used. In no span of that length are there more: a tenth of
+ * them may go out at once (at least one), the others come spread out.
+ */
 void bh_pace_set_rate(bh_pace *p, int64_t requests, bh_usec per);
 /* The owner changed where the webhook leads: what is known of the old receiver is forgotten. */
 void bh_pace_forget(bh_pace *p, const bh_pace_limits *limits);
-/* A person wants to see it go out: an open breaker probes at once, a pause ends. */
-void bh_pace_nudge(bh_pace *p, bh_mono now);
-
 /* May another one be sent with `in_flight` under way? False: only when one of them has ended. *ret_at: not before then. */
 bool bh_pace_may_send(const bh_pace *p, unsigned in_flight, bh_mono *ret_at);
 void bh_pace_sent(bh_pace *p, bh_mono now);
+/* What was let go was not sent after all. */
+void bh_pace_unsent(bh_pace *p, bh_mono now);
 /* `pause`: how long the receiver wants to be left alone; 0: it did not say. True: the breaker moved. */
 bool bh_pace_heard(bh_pace *p, const bh_pace_limits *limits, bh_signal signal, bh_usec pause, bh_mono now);

@@ -10,18 +10,25 @@
  *
  * A delivery is *in hand* from SEND until its record is durable. While in hand it is in no
  * window, and a refill that meets it in the store passes over it; so it is never sent twice at once.
- * Lanes that may send stand in a ring and take turns, one delivery a turn.
+ * Lanes that may send stand in rings and take turns, one delivery a turn: those whose next one is a first attempt in one
+ * ring, those whose next one is a retry in another, and retries never have more than their share of the slots. What a person asked
+ * for (a test, a retry by hand) is *urgent*: it waits for nothing but a free slot. A lane whose manager has
+ * his share of the slots already waits at his door while there are other managers. How fast one receiver may be sent to is
+ * the lane's pace (pace.h).
  */
 #pragma once
 
 #include "base/time.h"
+#include "delivery/pace.h"
 #include "store/store.h"
 
 typedef struct bh_scheduler bh_scheduler;
 
 typedef struct bh_scheduler_limits {
 	size_t in_flight_max;         /* transfers under way, all lanes together */
-	size_t in_flight_per_webhook;
+	size_t owner_share;           /* of them one manager's, while there are other managers; at least 1 */
+	size_t retry_share;           /* of them retries; at least 1 */
+	bh_pace_limits pace;          /* of each lane; pace.most is its in-flight limit */
 	size_t window;                /* waiting deliveries kept in memory for one lane, at least 4 */
 	size_t window_bytes;          /* payloads riding along with waiting deliveries, all lanes together */
 	size_t recording_max;         /* outcomes not yet durable, beyond which nothing new is sent */
@@ -33,20 +40,30 @@ typedef struct bh_item {
 	bh_mono due;
 	bh_event *event; /* NULL: to be read from the store */
 	struct bh_lane *lane;
-	size_t place; /* in the window; SIZE_MAX: in hand */
+	size_t place; /* in the window, or among the urgent ones; SIZE_MAX: in hand */
+	bool is_urgent;
 	bool in_flight;
+	bool is_retry; /* in flight, and counts as one */
 } bh_item;
 
 bh_scheduler *bh_scheduler_new(const bh_scheduler_limits *limits);
 void bh_scheduler_free(bh_scheduler *s);
 
+/* What its webhook says about a lane. */
+typedef struct bh_lane_terms {
+	const char *owner;     /* the manager's id; NULL: the site. Copied */
+	uint64_t receiver;     /* where it leads, as a number: when that changes, what is known of the receiver is forgotten */
+	int64_t rate_requests; /* at most so many in rate_per; 0: no limit */
+	bh_usec rate_per;
+} bh_lane_terms;
+
 /*
  * The webhook may be sent to, and the store may have more for it than is known here: at start, when it was enabled or
- * changed, when deliveries were released. Forgets the window; what is in hand stays so.
+ * changed, when deliveries were released. Forgets the window but what is urgent; what is in hand stays so.
  */
-void bh_scheduler_open(bh_scheduler *s, bh_id webhook);
+void bh_scheduler_open(bh_scheduler *s, bh_id webhook, const bh_lane_terms *terms);
 
-/* The webhook is disabled or gone: nothing more is sent but tests; what is in flight goes on. */
+/* The webhook is disabled or gone: nothing more is sent but what is urgent; what is in flight goes on. */
 void bh_scheduler_close(bh_scheduler *s, bh_id webhook);
 
 typedef enum bh_offer {
@@ -54,8 +71,11 @@ typedef enum bh_offer {
 	BH_OFFER_CLOSED,  /* the lane is not open: somebody should look why */
 } bh_offer;
 
-/* A delivery that became durable just now (fresh, or by hand). `event` may be NULL; a reference is taken. */
-bh_offer bh_scheduler_offer(bh_scheduler *s, const bh_waiting *waiting, bh_event *event, bh_now now);
+/*
+ * A delivery that became durable just now, or is due earlier than was known. `event` may be NULL; a reference is taken. One
+ * that is blocked by its order key is not for us yet, and passed over. `is_urgent` overtakes its lane; tests always do.
+ */
+bh_offer bh_scheduler_offer(bh_scheduler *s, const bh_waiting *waiting, bh_event *event, bool is_urgent, bh_now now);
 
 typedef struct bh_decision {
 	enum { BH_DECIDE_SEND, BH_DECIDE_REFILL, BH_DECIDE_WAIT } kind;
@@ -79,8 +99,17 @@ void bh_scheduler_refilled(bh_scheduler *s, bh_id webhook, const bh_waiting *row
 /* The store could not answer the refill: ask again at `at`. */
 void bh_scheduler_refill_failed(bh_scheduler *s, bh_id webhook, bh_mono at);
 
+/* What came of a SEND, as far as the receiver is concerned. */
+typedef struct bh_landing {
+	bool was_sent;    /* false: no request was made, and the receiver knows nothing of it */
+	bh_signal signal;
+	bh_usec pause;    /* how long the receiver wants to be left alone; 0: it did not say */
+} bh_landing;
+
+typedef enum bh_landed { BH_LANDED, BH_LANDED_BREAKER_OPENED, BH_LANDED_BREAKER_CLOSED } bh_landed;
+
 /* The transfer is over and the slot free; the item stays in hand until its record is durable. */
-void bh_scheduler_landed(bh_scheduler *s, bh_item *item, bh_now now);
+bh_landed bh_scheduler_landed(bh_scheduler *s, bh_item *item, const bh_landing *landing, bh_now now);
 
 /* The record is durable, and the delivery ended or left our hands. The item is gone after this. */
 void bh_scheduler_ended(bh_scheduler *s, bh_item *item);
@@ -89,13 +118,14 @@ void bh_scheduler_ended(bh_scheduler *s, bh_item *item);
 void bh_scheduler_again(bh_scheduler *s, bh_item *item, const bh_waiting *waiting, bh_now now);
 
 typedef struct bh_scheduler_facts {
-	size_t lanes, waiting, in_flight, recording, bytes;
+	size_t lanes, waiting, in_flight, retries_in_flight, recording, bytes;
+	size_t breakers; /* that are not closed */
 } bh_scheduler_facts;
 bh_scheduler_facts bh_scheduler_look(const bh_scheduler *s);
 
 /*
- * Since when the delivery that is overdue longest has been due, of those in memory that wait for a slot; false: none is.
- * Looks at every lane: not for each turn.
+ * Since when the delivery that is overdue longest could have been sent, of those in memory that wait for a slot and not for their own
+ * receiver; false: none does. Looks at every lane: not for each turn.
  */
 bool bh_scheduler_oldest_due(const bh_scheduler *s, bh_mono now, bh_mono *ret_due);
 
@@ -104,3 +134,9 @@ bool bh_scheduler_awaits_records(const bh_scheduler *s);
 
 /* Is this webhook's lane open with nothing in memory and nothing known in the store? For the slow look. */
 bool bh_scheduler_is_idle(const bh_scheduler *s, bh_id webhook);
+
+/* The pace of a webhook's lane, for tests and facts; NULL: it has no lane. */
+const bh_pace *bh_scheduler_pace(const bh_scheduler *s, bh_id webhook);
+
+/* Webhooks whose breaker is not closed: appends bh_id to `ret`. */
+void bh_scheduler_broken(const bh_scheduler *s, GArray *ret);
