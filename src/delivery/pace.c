@@ -36,7 +36,7 @@ void bh_pace_set_rate(bh_pace *p, int64_t requests, bh_usec per)
 		p->rate_cost = p->rate_burst = 0;
 		return;
 	}
-	int64_t at_once = MAX(1, requests / 10), spread = MAX(1, requests - at_once);
+	int64_t at_once = MAX(1, requests / 10), spread = requests - (at_once - 1);
 	p->rate_cost = (per + spread - 1) / spread;
 	p->rate_burst = (at_once - 1) * p->rate_cost;
 }
