@@ -26,7 +26,7 @@ const char *bh_outcome_name(bh_outcome outcome);
 typedef struct bh_conclusion {
 	bh_outcome outcome;
 	bh_cause cause;
-	char sentence[400]; /* for the owner: what happened and what to do; UTF-8 */
+	char sentence[400]; /* for the owner: what happened and what to do; UTF-8, one line; "" when delivered */
 	bool spends;        /* counts against the schedule */
 	bh_usec not_before; /* a span from now that the receiver asked for, or our floor; 0: none */
 	bh_disabled_cause disables; /* why the webhook goes off now; BH_ENABLED: it stays */
@@ -53,6 +53,12 @@ typedef struct bh_policy {
 
 bh_policy bh_policy_of(const bh_settings *settings);
 
+/*
+ * Pacing and counting follow from the answer, whatever the method makes of it: a time that a failure names (Retry-After, at
+ * most hint_max) is both `not_before` and `pause`, a 429 without one pauses for overload_floor, and a 429 with one spends
+ * nothing. A fault of our proxy spends nothing either, says nothing of the receiver, and comes again after overload_floor at
+ * the earliest.
+ */
 bh_conclusion bh_conclude(const bh_ending *ending, const bh_policy *policy);
 
 /*
