@@ -31,10 +31,10 @@ def fuzz(path, seconds):
     name = path.name.removeprefix("fuzz_")
     print(f"=== {name}, {seconds} s", flush=True)
     seeds = ROOT / "tests" / "fuzz" / "corpus" / name
-    found = ROOT / "build-fuzz" / "found" / name  # new inputs; crashes land beside them
+    found = ROOT / "build-fuzz" / "found" / name  # new inputs; what crashes lands beside the folder, or the next run would begin with it
     found.mkdir(parents=True, exist_ok=True)
     folders = [str(found)] + ([str(seeds)] if seeds.is_dir() else [])
-    arguments = [f"-max_total_time={seconds}", "-timeout=10", "-rss_limit_mb=2048", "-print_final_stats=1", f"-artifact_prefix={found}/crash-"]
+    arguments = [f"-max_total_time={seconds}", "-timeout=10", "-rss_limit_mb=2048", "-print_final_stats=1", f"-artifact_prefix={found}."]
     return subprocess.run([str(path), *arguments, *folders], cwd=ROOT).returncode
 
 

@@ -45,7 +45,7 @@ G_DEFINE_AUTOPTR_CLEANUP_FUNC(bh_json, bh_json_free)
 
 /*
  * Parses `text`, which must outlive the use of the nodes. False with BH_ERROR_INVALID and a
- * message that ends in "line L column C" (columns count bytes from 1); the line and column
+ * message that ends in "(line L, column C)" (columns count bytes from 1); the line and column
  * also through bh_json_trouble.
  */
 bool bh_json_parse(bh_json *json, bh_span text, GError **error);

@@ -80,7 +80,7 @@ static void check_refused(const bh_json *json, bh_span text, const GError *error
 	unsigned line, column;
 
 	bh_json_trouble(json, &line, &column);
-	g_autofree char *place = g_strdup_printf(", line %u column %u", line, column);
+	g_autofree char *place = g_strdup_printf(" (line %u, column %u)", line, column);
 	g_assert(error && g_str_has_suffix(error->message, place));
 	g_assert(g_utf8_validate(error->message, -1, NULL));
 	g_assert(line >= 1 && column >= 1 && line <= text.size + 1 && column <= text.size + 1);
