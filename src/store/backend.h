@@ -18,6 +18,14 @@ typedef struct bh_backend {
 			GError **error);
 	bool (*webhooks_waiting)(bh_reader *r, bh_state state, GArray *ret, GError **error);
 	bool (*count)(bh_reader *r, bh_id webhook, bh_state state, size_t most, size_t *ret, GError **error);
+	bool (*count_after)(bh_reader *r, bh_id webhook, bh_state state, bh_id after, size_t most, size_t *ret,
+			    GError **error);
+	bool (*superseding)(bh_reader *r, bh_id delivery, bh_id *ret, GError **error);
+	bool (*streak)(bh_reader *r, bh_id webhook, bh_streak *ret, GError **error);
+	bool (*streaks)(bh_reader *r, GArray *ret, GError **error);
+	bh_recovery *(*recovery)(bh_reader *r, bh_id recovery, GError **error);
+	GPtrArray *(*recoveries)(bh_reader *r, const bh_id *webhooks, size_t webhook_count, bool only_running,
+				 bh_id before, size_t limit, GError **error);
 	bh_event *(*event)(bh_reader *r, bh_id event, GError **error);
 	bool (*payloads)(bh_reader *r, const bh_waiting *rows, size_t count, size_t bytes_max, bh_event **events,
 			 GError **error);

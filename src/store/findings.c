@@ -5,12 +5,14 @@
 
 #include <string.h>
 
-void bh_findings_write(GString *text, const bh_finding *findings, size_t count, bh_delivery *const *deliveries,
-		       size_t delivery_count)
+/* What parts the rounds: a blank parts the words, and neither is ever part of a word. */
+#define ROUND_END "\n"
+
+static void add_findings(GString *text, const bh_finding *findings, size_t count, bh_delivery *const *deliveries,
+			 size_t delivery_count)
 {
 	size_t made = 0;
 
-	g_string_truncate(text, 0);
 	for (size_t i = 0; i < count; i++) {
 		const bh_finding *f = &findings[i];
 		bh_id delivery = bh_verdict_delivers(f->verdict) && made < delivery_count ? deliveries[made++]->id : 0;
@@ -28,6 +30,20 @@ void bh_findings_write(GString *text, const bh_finding *findings, size_t count, 
 		}
 	}
 	g_assert(made == delivery_count);
+}
+
+void bh_findings_write(GString *text, const bh_finding *findings, size_t count, bh_delivery *const *deliveries,
+		       size_t delivery_count)
+{
+	g_string_truncate(text, 0);
+	add_findings(text, findings, count, deliveries, delivery_count);
+}
+
+void bh_findings_write_round(GString *text, const bh_finding *findings, size_t count, bh_delivery *const *deliveries,
+			     size_t delivery_count)
+{
+	g_string_assign(text, ROUND_END);
+	add_findings(text, findings, count, deliveries, delivery_count);
 }
 
 static bool read_id(const char *text, bh_id *ret)
@@ -54,20 +70,42 @@ static bool read_finding(const char *word, bh_finding *ret, bh_id *ret_delivery)
 	return count == 3 || ret->manager;
 }
 
-bh_findings *bh_findings_read(const char *text, GError **error)
+/* Adds the findings of one round. The arrays have room for all words of the text. */
+static bool read_round(const char *text, int round, bh_findings *f, GError **error)
 {
 	g_auto(GStrv) words = g_strsplit(text, " ", -1);
-	guint count = g_strv_length(words);
+
+	for (char **word = words; *word; word++) {
+		if (!read_finding(*word, &f->at[f->count], &f->deliveries[f->count])) {
+			g_set_error(error, BH_ERROR, BH_ERROR_IO, "\"%s\" is not a finding", *word);
+			return false;
+		}
+		f->rounds[f->count++] = round;
+	}
+	return true;
+}
+
+static size_t count_words(const char *text)
+{
+	size_t count = 1;
+
+	for (; *text; text++)
+		count += *text == ' ' || *text == ROUND_END[0];
+	return count;
+}
+
+bh_findings *bh_findings_read(const char *text, GError **error)
+{
+	g_auto(GStrv) rounds = g_strsplit(text, ROUND_END, -1);
+	size_t most = count_words(text);
 	g_autoptr(bh_findings) f = g_new0(bh_findings, 1);
 
-	f->at = g_new0(bh_finding, count);
-	f->deliveries = g_new0(bh_id, count);
-	for (guint i = 0; i < count; i++) {
-		if (!read_finding(words[i], &f->at[i], &f->deliveries[i])) {
-			g_set_error(error, BH_ERROR, BH_ERROR_IO, "\"%s\" is not a finding", words[i]);
+	f->at = g_new0(bh_finding, most);
+	f->deliveries = g_new0(bh_id, most);
+	f->rounds = g_new0(int, most);
+	for (int round = 0; rounds[round]; round++) {
+		if (!read_round(rounds[round], round, f, error))
 			return NULL;
-		}
-		f->count++;
 	}
 	return g_steal_pointer(&f);
 }
@@ -80,5 +118,6 @@ void bh_findings_free(bh_findings *f)
 		g_free((char *)f->at[i].manager);
 	g_free(f->at);
 	g_free(f->deliveries);
+	g_free(f->rounds);
 	g_free(f);
 }

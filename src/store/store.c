@@ -64,6 +64,38 @@ bool bh_reader_count(bh_reader *r, bh_id webhook, bh_state state, size_t most, s
 	return r->backend->count(r, webhook, state, most, ret, error);
 }
 
+bool bh_reader_count_after(bh_reader *r, bh_id webhook, bh_state state, bh_id after, size_t most, size_t *ret,
+			   GError **error)
+{
+	return r->backend->count_after(r, webhook, state, after, most, ret, error);
+}
+
+bool bh_reader_superseding(bh_reader *r, bh_id delivery, bh_id *ret, GError **error)
+{
+	return r->backend->superseding(r, delivery, ret, error);
+}
+
+bool bh_reader_streak(bh_reader *r, bh_id webhook, bh_streak *ret, GError **error)
+{
+	return r->backend->streak(r, webhook, ret, error);
+}
+
+bool bh_reader_streaks(bh_reader *r, GArray *ret, GError **error)
+{
+	return r->backend->streaks(r, ret, error);
+}
+
+bh_recovery *bh_reader_recovery(bh_reader *r, bh_id recovery, GError **error)
+{
+	return r->backend->recovery(r, recovery, error);
+}
+
+GPtrArray *bh_reader_recoveries(bh_reader *r, const bh_id *webhooks, size_t webhook_count, bool only_running,
+				bh_id before, size_t limit, GError **error)
+{
+	return r->backend->recoveries(r, webhooks, webhook_count, only_running, before, limit, error);
+}
+
 bh_event *bh_reader_event(bh_reader *r, bh_id event, GError **error)
 {
 	return r->backend->event(r, event, error);
@@ -121,6 +153,8 @@ void bh_delivery_free(bh_delivery *d)
 		return;
 	g_free(d->manager_id);
 	g_free(d->reason);
+	g_free(d->order_key);
+	g_free(d->coalesce_key);
 	g_free(d);
 }
 

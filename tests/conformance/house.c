@@ -153,6 +153,14 @@ note *note_record(bh_id delivery, int number, bh_state state, int spent, bh_usec
 	return n;
 }
 
+note *note_coalesced(bh_id delivery, bh_id newer)
+{
+	note *n = note_record(delivery, 0, BH_STATE_COALESCED, 0, 0);
+
+	n->write.superseded_by = newer;
+	return n;
+}
+
 note *note_move(bh_id delivery, bh_state state)
 {
 	note *n = note_new(BH_WRITE_MOVE);
@@ -230,7 +238,9 @@ bh_id delivery_in(house *h, bh_id webhook, bh_state state)
 	bh_id id = made->made[0]->id;
 
 	g_assert_cmpint(apply(h, made), ==, BH_WRITE_DONE);
-	if (state != BH_STATE_PENDING)
+	if (state == BH_STATE_COALESCED)
+		apply_and_free(h, note_coalesced(id, delivery_in(h, OTHER_WEBHOOK, BH_STATE_PENDING)));
+	else if (state != BH_STATE_PENDING)
 		apply_and_free(h, note_record(id, 0, state, 0, 0));
 	return id;
 }

@@ -36,6 +36,7 @@ typedef struct note {
 note *note_event(const bh_id *webhooks);
 note *note_event_of(const bh_event *parts, const bh_id *webhooks);
 note *note_record(bh_id delivery, int number, bh_state state, int spent, bh_usec due_at);
+note *note_coalesced(bh_id delivery, bh_id newer);
 note *note_move(bh_id delivery, bh_state state);
 note *note_sweep(bh_id webhook, bh_state from, bh_state to, size_t limit);
 note *note_change(bh_change_kind kind);
@@ -49,7 +50,11 @@ void apply_and_free(house *h, note *n);
 /* Applies several as one batch. */
 bool apply_all(house *h, note *const *notes, size_t count, GError **error);
 
-/* An event with one delivery, brought into `state` by the moves that lead there; returns the delivery. */
+/*
+ * An event with one delivery, brought into `state` by the moves that lead there; returns the delivery. What supersedes a
+ * COALESCED one is of OTHER_WEBHOOK.
+ */
+#define OTHER_WEBHOOK 7000
 bh_id delivery_in(house *h, bh_id webhook, bh_state state);
 
 bh_delivery *delivery_of(house *h, bh_id id); /* must be there */

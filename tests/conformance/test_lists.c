@@ -108,13 +108,15 @@ static void end_some(model *m)
 					BH_STATE_EXHAUSTED, BH_STATE_COALESCED, BH_STATE_CANCELLED};
 	g_autoptr(GPtrArray) notes = g_ptr_array_new_with_free_func((GDestroyNotify)note_free);
 	g_autoptr(GError) error = NULL;
+	bh_id last = g_array_index(m->events, model_event, m->events->len - 1).delivery; /* stays pending */
 
-	for (guint i = 0; i < m->events->len; i++) {
+	for (guint i = 0; i + 1 < m->events->len; i++) {
 		model_event *e = &g_array_index(m->events, model_event, i);
 		if (below(m, 20) == 0)
 			continue;
 		e->state = below(m, 3) ? BH_STATE_DELIVERED : ends[below(m, G_N_ELEMENTS(ends))];
-		g_ptr_array_add(notes, note_record(e->delivery, 0, e->state, 0, 0));
+		g_ptr_array_add(notes, e->state == BH_STATE_COALESCED ? note_coalesced(e->delivery, last)
+								      : note_record(e->delivery, 0, e->state, 0, 0));
 	}
 	g_assert_true(apply_all(m->house, (note *const *)notes->pdata, notes->len, &error));
 	g_assert_no_error(error);

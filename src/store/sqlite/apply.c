@@ -40,6 +40,7 @@ bool bh_sqlite_apply(bh_store *store, bh_write *const *writes, size_t count, GEr
 	bh_shelving_end(&s->events, durable);
 	bh_shelving_end(&s->deliveries, durable);
 	bh_callers_end(&s->callers, durable);
+	bh_sqlite_order_end(s, durable);
 	if (durable)
 		checkpoint_if_due(s, awaited);
 	else
@@ -65,6 +66,7 @@ static bool apply_all(bh_sqlite *s, bh_write *const *writes, size_t count, GErro
 {
 	for (size_t i = 0; i < count; i++) {
 		writes[i]->result = BH_WRITE_DONE;
+		writes[i]->due_count = 0;
 		if (!apply_one(s, writes[i], error))
 			return false;
 	}
@@ -85,19 +87,29 @@ static bool apply_one(bh_sqlite *s, bh_write *w, GError **error)
 	case BH_WRITE_SWEEP:
 		return bh_sqlite_write_sweep(s, w, error);
 	case BH_WRITE_REPLAY:
+		return bh_sqlite_write_replay(s, w, error);
 	case BH_WRITE_STREAK:
+		return bh_sqlite_write_streak(s, w, error);
 	case BH_WRITE_RECOVERY:
+		return bh_sqlite_write_recovery(s, w, error);
 	case BH_WRITE_RECOVER:
+		return bh_sqlite_write_recover(s, w, error);
 	case BH_WRITE_RECOVERY_END:
-		break; /* nobody makes these yet */
+		return bh_sqlite_write_recovery_end(s, w, error);
 	}
 	g_assert_not_reached();
+}
+
+/* What the loops write is for nobody in particular. */
+static bool is_awaited(bh_write_kind kind)
+{
+	return kind != BH_WRITE_RECORD && kind != BH_WRITE_SWEEP && kind != BH_WRITE_STREAK && kind != BH_WRITE_RECOVER;
 }
 
 static bool somebody_waits(bh_write *const *writes, size_t count)
 {
 	for (size_t i = 0; i < count; i++) {
-		if (writes[i]->kind != BH_WRITE_RECORD && writes[i]->kind != BH_WRITE_SWEEP)
+		if (is_awaited(writes[i]->kind))
 			return true;
 	}
 	return false;

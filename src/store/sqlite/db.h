@@ -25,22 +25,45 @@ typedef enum bh_sql_slot {
 	BH_SQL_FIND_CALLER,
 	BH_SQL_FILE_CALLER,
 	BH_SQL_INSERT_DELIVERY,
+	BH_SQL_ADD_FINDINGS,
 	BH_SQL_MOVE_ATTEMPTED,
 	BH_SQL_COUNT_ATTEMPT,
 	BH_SQL_INSERT_ATTEMPT,
+	BH_SQL_STILL_PENDING,
+	BH_SQL_SUPERSEDE,
+	BH_SQL_HURRY,
 	BH_SQL_STATE_OF,
 	BH_SQL_RETRY,
 	BH_SQL_FINISH,
 	BH_SQL_NEWEST_UNUSUAL,
 	BH_SQL_NEWEST_PENDING,
 	BH_SQL_SWEEP_PENDING,
+	BH_SQL_SWEEP_OLD,
+	BH_SQL_SWEEP_OLD_BLOCKED,
 	BH_SQL_SWEEP_UNUSUAL,
+	BH_SQL_ORDER_TAKEN,
+	BH_SQL_ORDER_FOLLOW,
+	BH_SQL_ORDER_NUMBER,
+	BH_SQL_PUT_STREAK,
+	BH_SQL_END_STREAK,
+	BH_SQL_STREAK,
+	BH_SQL_STREAKS,
+	BH_SQL_INSERT_RECOVERY,
+	BH_SQL_RUNNING_RECOVERY_OF,
+	BH_SQL_RECOVERY,
+	BH_SQL_RECOVER,
+	BH_SQL_NOTE_PROGRESS,
+	BH_SQL_LIST_RECOVERIES,
+	BH_SQL_LIST_RECOVERIES_OF,
+	BH_SQL_LIST_RUNNING,
 	BH_SQL_WAITING_DUE_THEN,
 	BH_SQL_WAITING_LATER,
 	BH_SQL_NEXT_PENDING_WEBHOOK,
 	BH_SQL_NEXT_HELD_WEBHOOK,
 	BH_SQL_COUNT_PENDING,
 	BH_SQL_COUNT_HELD,
+	BH_SQL_COUNT_AFTER,
+	BH_SQL_SUPERSEDING,
 	BH_SQL_EVENT,
 	BH_SQL_EVENT_OF_CALLER,
 	BH_SQL_FINDINGS,
@@ -54,6 +77,7 @@ typedef enum bh_sql_slot {
 	BH_SQL_LIST_PENDING_OF_WEBHOOK,
 	BH_SQL_LIST_UNUSUAL,
 	BH_SQL_LIST_UNUSUAL_OF_WEBHOOK,
+	BH_SQL_KEEP_STATE,
 	BH_SQL_LIST_EVENTS,
 	BH_SQL_SHELVES,
 	BH_SQL_SHELVED,
@@ -118,6 +142,15 @@ static inline void bh_bind_span(bh_rows *rows, int place, bh_span text)
 static inline void bh_bind_int(bh_rows *rows, int place, int64_t number)
 {
 	sqlite3_bind_int64(rows->stmt, place, number);
+}
+
+/* 0 is NULL in the row. */
+static inline void bh_bind_known(bh_rows *rows, int place, int64_t number)
+{
+	if (number)
+		sqlite3_bind_int64(rows->stmt, place, number);
+	else
+		sqlite3_bind_null(rows->stmt, place);
 }
 
 static inline void bh_bind_limit(bh_rows *rows, int place, size_t limit)

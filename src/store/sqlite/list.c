@@ -194,7 +194,7 @@ static bool of_webhook(bh_sqlite_reader *r, bh_id webhook, const bh_list *list, 
 }
 
 static const bh_sql STATE_OF = {
-	BH_SQL_STATE_OF,
+	BH_SQL_KEEP_STATE,
 	"look up a delivery's state",
 	"SELECT state FROM delivery WHERE id = ?1",
 };

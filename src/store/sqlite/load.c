@@ -41,7 +41,8 @@ static const bh_sql LOAD_WEBHOOKS = {
 	"load the webhooks",
 	"SELECT id, revision, manager_id, name, method, settings, shape, events, properties, channel_id,"
 	" full_payload, total_timeout, headers, secret, old_secret, old_secret_until, disabled,"
-	" disabled_reason, disabled_at, created_at, updated_at"
+	" disabled_reason, disabled_at, created_at, updated_at, order_by, coalesce, coalesce_fields, rate_requests,"
+	" rate_per, tls_ca, tls_certificate, tls_key, tls_ca_expires_at, tls_certificate_expires_at"
 	" FROM webhook ORDER BY id",
 };
 static const bh_sql LOAD_KEYS = {
@@ -175,7 +176,8 @@ static bool unseal(loading *l, bh_id webhook, const char *sealed, const char *wh
 static bool take_secrets(loading *l, const bh_rows *rows, bh_webhook *w, GError **error)
 {
 	return unseal(l, w->id, bh_text_at(rows, 13), "secret", &w->secret, error) &&
-	       unseal(l, w->id, bh_text_at(rows, 14), "old secret", &w->old_secret, error);
+	       unseal(l, w->id, bh_text_at(rows, 14), "old secret", &w->old_secret, error) &&
+	       unseal(l, w->id, bh_text_at(rows, 28), "tls key", &w->tls_key, error);
 }
 
 static bool take_header(loading *l, bh_id webhook, const char *name, const char *sealed, bh_header *ret, GError **error)
@@ -209,14 +211,35 @@ static bool take_headers(loading *l, const char *json, bh_webhook *w, GError **e
 	return true;
 }
 
+/* `json` NULL: there is none, and *ret stays NULL. */
+static bool take_list(const char *json, char ***ret, GError **error)
+{
+	if (json)
+		*ret = bh_text_list_read(json, error);
+	return *ret || !json;
+}
+
 static bool take_lists(const bh_rows *rows, bh_webhook *w, GError **error)
 {
-	w->events = bh_text_list_read(bh_text_at(rows, 7), error);
-	if (!w->events)
-		return false;
-	if (bh_text_at(rows, 8))
-		w->properties = bh_text_list_read(bh_text_at(rows, 8), error);
-	return w->properties || !bh_text_at(rows, 8);
+	return take_list(bh_text_at(rows, 7), &w->events, error) &&
+	       take_list(bh_text_at(rows, 8), &w->properties, error) &&
+	       take_list(bh_text_at(rows, 23), &w->coalesce_fields, error);
+}
+
+static void take_pace(const bh_rows *rows, bh_webhook *w)
+{
+	w->order_by = g_strdup(bh_text_at(rows, 21));
+	w->coalesce = bh_int_at(rows, 22);
+	w->rate_requests = bh_int_at(rows, 24);
+	w->rate_per = bh_int_at(rows, 25);
+}
+
+static void take_certificates(const bh_rows *rows, bh_webhook *w)
+{
+	w->tls_ca = g_strdup(bh_text_at(rows, 26));
+	w->tls_certificate = g_strdup(bh_text_at(rows, 27));
+	w->tls_ca_expires_at = bh_int_at(rows, 29);
+	w->tls_certificate_expires_at = bh_int_at(rows, 30);
 }
 
 static bool parse_disabled(const char *text, bh_disabled_cause *ret)
@@ -249,6 +272,8 @@ static bool take_webhook(loading *l, const bh_rows *rows, GError **error)
 	w->disabled_at = bh_int_at(rows, 18);
 	w->created_at = bh_int_at(rows, 19);
 	w->updated_at = bh_int_at(rows, 20);
+	take_pace(rows, w);
+	take_certificates(rows, w);
 	if (!bh_shape_parse(bh_text_at(rows, 6), &w->shape))
 		return damaged("shape", bh_text_at(rows, 6), error);
 	if (!parse_disabled(bh_text_at(rows, 16), &w->disabled))

@@ -15,7 +15,7 @@ G_STATIC_ASSERT(BH_STATE_PENDING == 2);
 G_STATIC_ASSERT(BH_STATE_HELD == 4);
 G_STATIC_ASSERT(BH_STATE_DELIVERED == 3);
 
-static bh_db *db_of(bh_reader *r)
+bh_db *bh_sqlite_db_of(bh_reader *r)
 {
 	return &((bh_sqlite_reader *)r)->db;
 }
@@ -29,31 +29,43 @@ static bh_db *db_of(bh_reader *r)
 static const bh_sql WAITING_DUE_THEN = {
 	BH_SQL_WAITING_DUE_THEN,
 	"read waiting deliveries",
-	"SELECT id, event_id, webhook_id, at, created_at, spent, attempts, is_test"
-	" FROM delivery INDEXED BY delivery_pending WHERE webhook_id = ?1 AND state = 2 AND at = ?2"
-	" AND id > ?3 ORDER BY id LIMIT ?4",
+	"SELECT " BH_WAITING_COLUMNS " FROM delivery INDEXED BY delivery_pending WHERE webhook_id = ?1 AND state = 2"
+	" AND at = ?2 AND id > ?3 ORDER BY id LIMIT ?4",
 };
 static const bh_sql WAITING_LATER = {
 	BH_SQL_WAITING_LATER,
 	"read waiting deliveries",
-	"SELECT id, event_id, webhook_id, at, created_at, spent, attempts, is_test"
-	" FROM delivery INDEXED BY delivery_pending WHERE webhook_id = ?1 AND state = 2 AND at > ?2"
-	" ORDER BY at, id LIMIT ?3",
+	"SELECT " BH_WAITING_COLUMNS " FROM delivery INDEXED BY delivery_pending WHERE webhook_id = ?1 AND state = 2"
+	" AND at > ?2 AND at < 9223372036854775807 ORDER BY at, id LIMIT ?3",
 };
+
+/* Column is_test: 0, or 1 and what the test's success brings about. */
+static bh_test_then then_of(int64_t is_test)
+{
+	return is_test > 0 ? (bh_test_then)(is_test - 1) : BH_TEST_ONLY;
+}
+
+bh_waiting bh_sqlite_waiting_at(const bh_rows *rows)
+{
+	return (bh_waiting){
+		.delivery = bh_int_at(rows, 0),
+		.event = bh_int_at(rows, 1),
+		.webhook = bh_int_at(rows, 2),
+		.due_at = bh_int_at(rows, 3),
+		.created_at = bh_int_at(rows, 4),
+		.spent = (int)bh_int_at(rows, 5),
+		.attempts = (int)bh_int_at(rows, 6),
+		.sequence = bh_int_at(rows, 7),
+		.is_test = bh_int_at(rows, 8) != 0,
+		.may_coalesce = bh_int_at(rows, 9) != 0,
+		.then = then_of(bh_int_at(rows, 8)),
+	};
+}
 
 static bool take_waiting(bh_rows *rows, GArray *ret, GError **error)
 {
 	while (bh_rows_next(rows, error)) {
-		bh_waiting w = {
-			.delivery = bh_int_at(rows, 0),
-			.event = bh_int_at(rows, 1),
-			.webhook = bh_int_at(rows, 2),
-			.due_at = bh_int_at(rows, 3),
-			.created_at = bh_int_at(rows, 4),
-			.spent = (int)bh_int_at(rows, 5),
-			.attempts = (int)bh_int_at(rows, 6),
-			.is_test = bh_int_at(rows, 7) != 0,
-		};
+		bh_waiting w = bh_sqlite_waiting_at(rows);
 		g_array_append_val(ret, w);
 	}
 	return !rows->failed;
@@ -61,7 +73,7 @@ static bool take_waiting(bh_rows *rows, GArray *ret, GError **error)
 
 static bool due_then(bh_reader *r, bh_id webhook, bh_usec due, bh_id after, size_t limit, GArray *ret, GError **error)
 {
-	g_auto(bh_rows) rows = bh_rows_of(db_of(r), &WAITING_DUE_THEN, error);
+	g_auto(bh_rows) rows = bh_rows_of(bh_sqlite_db_of(r), &WAITING_DUE_THEN, error);
 
 	if (!rows.stmt)
 		return false;
@@ -74,7 +86,7 @@ static bool due_then(bh_reader *r, bh_id webhook, bh_usec due, bh_id after, size
 
 static bool due_later(bh_reader *r, bh_id webhook, bh_usec due, size_t limit, GArray *ret, GError **error)
 {
-	g_auto(bh_rows) rows = bh_rows_of(db_of(r), &WAITING_LATER, error);
+	g_auto(bh_rows) rows = bh_rows_of(bh_sqlite_db_of(r), &WAITING_LATER, error);
 
 	if (!rows.stmt)
 		return false;
@@ -88,8 +100,10 @@ bool bh_sqlite_waiting(bh_reader *r, bh_id webhook, bh_usec after_due, bh_id aft
 		       GError **error)
 {
 	guint before = ret->len;
-	g_auto(bh_tx) tx = bh_tx_read(db_of(r), error);
+	g_auto(bh_tx) tx = bh_tx_read(bh_sqlite_db_of(r), error);
 
+	if (after_due == BH_DUE_BLOCKED)
+		return tx.db != NULL;
 	if (!tx.db || !due_then(r, webhook, after_due, after_id, limit, ret, error))
 		return false;
 	size_t rest = limit - (ret->len - before);
@@ -112,7 +126,7 @@ static const bh_sql NEXT_HELD_WEBHOOK = {
 
 static bool next_webhook(bh_reader *r, const bh_sql *sql, bh_id *webhook, bool *ret_found, GError **error)
 {
-	g_auto(bh_rows) rows = bh_rows_of(db_of(r), sql, error);
+	g_auto(bh_rows) rows = bh_rows_of(bh_sqlite_db_of(r), sql, error);
 
 	if (!rows.stmt)
 		return false;
@@ -130,7 +144,7 @@ bool bh_sqlite_webhooks_waiting(bh_reader *r, bh_state state, GArray *ret, GErro
 	bool found = true;
 
 	g_assert(!bh_state_is_final(state));
-	g_auto(bh_tx) tx = bh_tx_read(db_of(r), error);
+	g_auto(bh_tx) tx = bh_tx_read(bh_sqlite_db_of(r), error);
 	if (!tx.db)
 		return false;
 	while (found) {
@@ -158,7 +172,8 @@ static const bh_sql COUNT_HELD = {
 bool bh_sqlite_count(bh_reader *r, bh_id webhook, bh_state state, size_t most, size_t *ret, GError **error)
 {
 	g_assert(!bh_state_is_final(state));
-	g_auto(bh_rows) rows = bh_rows_of(db_of(r), state == BH_STATE_PENDING ? &COUNT_PENDING : &COUNT_HELD, error);
+	g_auto(bh_rows) rows =
+		bh_rows_of(bh_sqlite_db_of(r), state == BH_STATE_PENDING ? &COUNT_PENDING : &COUNT_HELD, error);
 
 	if (!rows.stmt)
 		return false;
@@ -170,13 +185,61 @@ bool bh_sqlite_count(bh_reader *r, bh_id webhook, bh_state state, size_t most, s
 	return true;
 }
 
+static const bh_sql COUNT_AFTER = {
+	BH_SQL_COUNT_AFTER,
+	"count deliveries in a state",
+	"SELECT count(*) FROM (SELECT 1 FROM delivery INDEXED BY delivery_unusual_by_webhook WHERE state = ?2"
+	" AND state > 3 AND webhook_id = ?1 AND id > ?3 LIMIT ?4)",
+};
+
+bool bh_sqlite_count_after(bh_reader *r, bh_id webhook, bh_state state, bh_id after, size_t most, size_t *ret,
+			   GError **error)
+{
+	g_assert(state > BH_STATE_DELIVERED);
+	g_auto(bh_rows) rows = bh_rows_of(bh_sqlite_db_of(r), &COUNT_AFTER, error);
+
+	if (!rows.stmt)
+		return false;
+	bh_bind_int(&rows, 1, webhook);
+	bh_bind_int(&rows, 2, state);
+	bh_bind_int(&rows, 3, after);
+	bh_bind_limit(&rows, 4, most);
+	if (!bh_rows_next(&rows, error))
+		return false;
+	*ret = (size_t)bh_int_at(&rows, 0);
+	return true;
+}
+
+/* CROSS JOIN keeps them in this order: the one delivery, then the end of its key's range. */
+static const bh_sql SUPERSEDING = {
+	BH_SQL_SUPERSEDING,
+	"look for a newer delivery of a coalescing key",
+	"SELECT newer.id FROM delivery AS old CROSS JOIN delivery AS newer INDEXED BY delivery_coalescing"
+	" WHERE old.id = ?1 AND newer.webhook_id = old.webhook_id AND newer.coalesce_key = old.coalesce_key"
+	" AND newer.state = 2 AND newer.id > ?1 ORDER BY newer.id DESC LIMIT 1",
+};
+
+bool bh_sqlite_superseding(bh_reader *r, bh_id delivery, bh_id *ret, GError **error)
+{
+	g_auto(bh_rows) rows = bh_rows_of(bh_sqlite_db_of(r), &SUPERSEDING, error);
+
+	if (!rows.stmt)
+		return false;
+	bh_bind_int(&rows, 1, delivery);
+	bh_id found = bh_rows_next(&rows, error) ? bh_int_at(&rows, 0) : 0;
+	if (rows.failed)
+		return false;
+	*ret = found;
+	return true;
+}
+
 /* --- One thing by its id ------------------------------------------------------------------------------------- */
 
 static const bh_sql EVENT = {
 	BH_SQL_EVENT,
 	"read an event",
 	"SELECT id, type, occurred_at, accepted_at, property_id, manager_id, actor, actor_is_manager,"
-	" caller_id, traceparent, channel_id, data, details, channel"
+	" caller_id, traceparent, channel_id, data, details, channel, hops"
 	" FROM event WHERE id = ?1",
 };
 static bool not_found(const bh_rows *rows, const char *what, GError **error)
@@ -207,13 +270,14 @@ static bh_event *read_event(bh_rows *rows, GError **error)
 		.data = bh_span_at(rows, 11),
 		.details = bh_span_at(rows, 12),
 		.channel = bh_span_at(rows, 13),
+		.hops = (int)bh_int_at(rows, 14),
 	};
 	return bh_event_restore(&parts);
 }
 
 bh_event *bh_sqlite_event(bh_reader *r, bh_id event, GError **error)
 {
-	g_auto(bh_rows) rows = bh_rows_of(db_of(r), &EVENT, error);
+	g_auto(bh_rows) rows = bh_rows_of(bh_sqlite_db_of(r), &EVENT, error);
 
 	if (!rows.stmt)
 		return NULL;
@@ -226,7 +290,7 @@ bool bh_sqlite_payloads(bh_reader *r, const bh_waiting *rows, size_t count, size
 			GError **error)
 {
 	size_t bytes = 0;
-	g_auto(bh_tx) tx = bh_tx_read(db_of(r), error);
+	g_auto(bh_tx) tx = bh_tx_read(bh_sqlite_db_of(r), error);
 
 	if (!tx.db)
 		return false;
@@ -249,13 +313,13 @@ static const bh_sql EVENT_OF_CALLER = {
 	BH_SQL_EVENT_OF_CALLER,
 	"read an event by its caller's id",
 	"SELECT id, type, occurred_at, accepted_at, property_id, manager_id, actor, actor_is_manager,"
-	" caller_id, traceparent, channel_id, data, details, channel"
+	" caller_id, traceparent, channel_id, data, details, channel, hops"
 	" FROM event WHERE id = ?1 AND caller_key = ?2 AND caller_id = ?3",
 };
 
 static bh_event *event_if_of(bh_reader *r, bh_id event, bh_id caller_key, const char *caller_id, GError **error)
 {
-	g_auto(bh_rows) rows = bh_rows_of(db_of(r), &EVENT_OF_CALLER, error);
+	g_auto(bh_rows) rows = bh_rows_of(bh_sqlite_db_of(r), &EVENT_OF_CALLER, error);
 
 	if (!rows.stmt)
 		return NULL;
@@ -290,13 +354,13 @@ bh_event *bh_sqlite_event_of_caller(bh_reader *reader, bh_id caller_key, const c
 static const bh_sql DELIVERY = {
 	BH_SQL_DELIVERY,
 	"read a delivery",
-	"SELECT id, event_id, webhook_id, manager_id, state, created_at, at, spent, attempts, reason, is_test"
-	" FROM delivery WHERE id = ?1",
+	"SELECT id, event_id, webhook_id, manager_id, state, created_at, at, spent, attempts, reason, is_test,"
+	" order_key, coalesce_key, sequence, superseded_by FROM delivery WHERE id = ?1",
 };
 
 bh_delivery *bh_sqlite_delivery(bh_reader *r, bh_id delivery, GError **error)
 {
-	g_auto(bh_rows) rows = bh_rows_of(db_of(r), &DELIVERY, error);
+	g_auto(bh_rows) rows = bh_rows_of(bh_sqlite_db_of(r), &DELIVERY, error);
 
 	if (!rows.stmt)
 		return NULL;
@@ -318,6 +382,11 @@ bh_delivery *bh_sqlite_delivery(bh_reader *r, bh_id delivery, GError **error)
 	d->attempts = (int)bh_int_at(&rows, 8);
 	d->reason = g_strdup(bh_text_at(&rows, 9));
 	d->is_test = bh_int_at(&rows, 10) != 0;
+	d->then = then_of(bh_int_at(&rows, 10));
+	d->order_key = g_strdup(bh_text_at(&rows, 11));
+	d->coalesce_key = g_strdup(bh_text_at(&rows, 12));
+	d->sequence = bh_int_at(&rows, 13);
+	d->superseded_by = bh_int_at(&rows, 14);
 	return d;
 }
 
@@ -329,7 +398,7 @@ static const bh_sql FINDINGS = {
 
 bh_findings *bh_sqlite_findings(bh_reader *r, bh_id event, GError **error)
 {
-	g_auto(bh_rows) rows = bh_rows_of(db_of(r), &FINDINGS, error);
+	g_auto(bh_rows) rows = bh_rows_of(bh_sqlite_db_of(r), &FINDINGS, error);
 
 	if (!rows.stmt)
 		return NULL;
@@ -399,7 +468,7 @@ static kept_attempt *attempt_of(const bh_rows *rows, GError **error)
 GPtrArray *bh_sqlite_attempts(bh_reader *r, bh_id delivery, int after, size_t limit, GError **error)
 {
 	g_autoptr(GPtrArray) attempts = g_ptr_array_new_with_free_func((GDestroyNotify)kept_attempt_free);
-	g_auto(bh_rows) rows = bh_rows_of(db_of(r), &ATTEMPTS, error);
+	g_auto(bh_rows) rows = bh_rows_of(bh_sqlite_db_of(r), &ATTEMPTS, error);
 
 	if (!rows.stmt)
 		return NULL;
@@ -424,7 +493,7 @@ static const bh_sql AUDIT = {
 GPtrArray *bh_sqlite_audit(bh_reader *r, int64_t before, size_t limit, GError **error)
 {
 	g_autoptr(GPtrArray) lines = g_ptr_array_new_with_free_func((GDestroyNotify)bh_audit_free);
-	g_auto(bh_rows) rows = bh_rows_of(db_of(r), &AUDIT, error);
+	g_auto(bh_rows) rows = bh_rows_of(bh_sqlite_db_of(r), &AUDIT, error);
 
 	if (!rows.stmt)
 		return NULL;

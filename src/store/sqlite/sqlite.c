@@ -47,7 +47,7 @@ static const bh_sql LAST_ID = {
 	"look for the greatest id",
 	"SELECT max(coalesce((SELECT max(id) FROM event), 0), coalesce((SELECT max(id)"
 	" FROM delivery), 0), coalesce((SELECT max(id) FROM webhook), 0), coalesce((SELECT max(id)"
-	" FROM api_key), 0))",
+	" FROM api_key), 0), coalesce((SELECT max(id) FROM recovery), 0))",
 };
 
 static void sqlite_close(bh_store *store)
@@ -60,6 +60,9 @@ static void sqlite_close(bh_store *store)
 	bh_shelving_clear(&s->deliveries);
 	bh_callers_clear(&s->callers);
 	g_array_unref(s->candidates);
+	g_array_unref(s->joined);
+	g_hash_table_unref(s->order_keys);
+	g_string_free(s->order_key, TRUE);
 	g_string_free(s->packed, TRUE);
 	g_string_free(s->request, TRUE);
 	g_string_free(s->response, TRUE);
@@ -80,6 +83,9 @@ static bh_store *sqlite_open(const char *place, const bh_sealer *sealer, GError 
 	bh_shelving_init(&s->deliveries, "deliveries", DELIVERIES_A_SHELF);
 	bh_callers_init(&s->callers);
 	s->candidates = g_array_new(FALSE, FALSE, sizeof(bh_id));
+	s->joined = g_array_new(FALSE, FALSE, sizeof(bh_joined));
+	s->order_keys = g_hash_table_new_full(g_str_hash, g_str_equal, g_free, NULL);
+	s->order_key = g_string_new(NULL);
 	s->packed = g_string_new(NULL);
 	s->request = g_string_new(NULL);
 	s->response = g_string_new(NULL);
@@ -218,6 +224,12 @@ const bh_backend bh_sqlite_backend = {
 	.waiting = bh_sqlite_waiting,
 	.webhooks_waiting = bh_sqlite_webhooks_waiting,
 	.count = bh_sqlite_count,
+	.count_after = bh_sqlite_count_after,
+	.superseding = bh_sqlite_superseding,
+	.streak = bh_sqlite_streak,
+	.streaks = bh_sqlite_streaks,
+	.recovery = bh_sqlite_recovery,
+	.recoveries = bh_sqlite_recoveries,
 	.event = bh_sqlite_event,
 	.payloads = bh_sqlite_payloads,
 	.event_of_caller = bh_sqlite_event_of_caller,

@@ -8,17 +8,27 @@ static bool put_property(bh_sqlite *s, const bh_property *p, GError **error);
 static bool put_webhook(bh_sqlite *s, const bh_webhook *w, GError **error);
 static bool put_key(bh_sqlite *s, const bh_key *k, GError **error);
 static bool put_type(bh_sqlite *s, const bh_event_type *t, GError **error);
-static bool remove_manager(bh_sqlite *s, const char *id, GError **error);
+static bool remove_manager(bh_sqlite *s, const char *id, bh_usec at, GError **error);
+static bool remove_webhook(bh_sqlite *s, bh_id id, bh_usec at, GError **error);
 static bool remove_property(bh_sqlite *s, const char *id, GError **error);
 static bool remove_named(bh_sqlite *s, const bh_sql *sql, const char *name, GError **error);
 static bool remove_numbered(bh_sqlite *s, const bh_sql *sql, bh_id id, GError **error);
 static bool write_audit(bh_sqlite *s, const bh_write *w, GError **error);
 
-static const bh_sql REMOVE_WEBHOOK = {
-	-1,
-	"remove a webhook",
-	"DELETE FROM webhook WHERE id = ?1",
+/* With what belongs to it alone. Its deliveries stay; the loops cancel those that wait. */
+static const bh_sql REMOVE_WEBHOOK[] = {
+	{-1, "remove a webhook", "DELETE FROM webhook WHERE id = ?1"},
+	{-1, "remove a webhook's last number", "DELETE FROM webhook_sequence WHERE webhook_id = ?1"},
+	{-1, "remove a webhook's run of failures", "DELETE FROM streak WHERE webhook_id = ?1"},
 };
+static const bh_sql END_RECOVERIES = {
+	-1,
+	"end the recoveries of a webhook",
+	"UPDATE recovery SET state = 3, ended_at = ?2 WHERE webhook_id = ?1 AND state = 1",
+};
+G_STATIC_ASSERT(BH_RECOVERY_RUNNING == 1);
+G_STATIC_ASSERT(BH_RECOVERY_CANCELLED == 3);
+
 static const bh_sql REMOVE_KEY = {
 	-1,
 	"remove a key",
@@ -30,13 +40,13 @@ static const bh_sql REMOVE_TYPE = {
 	"DELETE FROM event_type WHERE name = ?1",
 };
 
-static bool write_change(bh_sqlite *s, const bh_change *c, GError **error)
+static bool write_change(bh_sqlite *s, const bh_change *c, bh_usec at, GError **error)
 {
 	switch (c->kind) {
 	case BH_CHANGE_MANAGER_PUT:
 		return put_manager(s, c->manager, error);
 	case BH_CHANGE_MANAGER_REMOVE:
-		return remove_manager(s, c->name, error);
+		return remove_manager(s, c->name, at, error);
 	case BH_CHANGE_PROPERTY_PUT:
 		return put_property(s, c->property, error);
 	case BH_CHANGE_PROPERTY_REMOVE:
@@ -44,7 +54,7 @@ static bool write_change(bh_sqlite *s, const bh_change *c, GError **error)
 	case BH_CHANGE_WEBHOOK_PUT:
 		return put_webhook(s, c->webhook, error);
 	case BH_CHANGE_WEBHOOK_REMOVE:
-		return remove_numbered(s, &REMOVE_WEBHOOK, c->id, error);
+		return remove_webhook(s, c->id, at, error);
 	case BH_CHANGE_KEY_PUT:
 		return put_key(s, c->key, error);
 	case BH_CHANGE_KEY_REMOVE:
@@ -59,7 +69,7 @@ static bool write_change(bh_sqlite *s, const bh_change *c, GError **error)
 
 bool bh_sqlite_write_change(bh_sqlite *s, bh_write *w, GError **error)
 {
-	return write_change(s, w->change, error) && write_audit(s, w, error);
+	return write_change(s, w->change, w->at, error) && write_audit(s, w, error);
 }
 
 static const bh_sql PUT_MANAGER = {
@@ -136,9 +146,11 @@ static const bh_sql PUT_WEBHOOK = {
 	"write a webhook",
 	"INSERT OR REPLACE INTO webhook (id, revision, manager_id, name, method, settings, shape, events,"
 	" properties, channel_id, full_payload, total_timeout, headers, secret, old_secret,"
-	" old_secret_until, disabled, disabled_reason, disabled_at, created_at, updated_at)"
+	" old_secret_until, disabled, disabled_reason, disabled_at, created_at, updated_at, order_by, coalesce,"
+	" coalesce_fields, rate_requests, rate_per, tls_ca, tls_certificate, tls_key, tls_ca_expires_at,"
+	" tls_certificate_expires_at)"
 	" VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15, ?16, ?17, ?18, ?19, ?20,"
-	" ?21)",
+	" ?21, ?22, ?23, ?24, ?25, ?26, ?27, ?28, ?29, ?30, ?31)",
 };
 
 static char *seal_secret(bh_sqlite *s, const bh_webhook *w, const bh_secret *secret, const char *what)
@@ -171,6 +183,8 @@ static bool put_webhook(bh_sqlite *s, const bh_webhook *w, GError **error)
 	g_autofree char *headers = seal_headers(s, w);
 	g_autofree char *secret = seal_secret(s, w, w->secret, "secret");
 	g_autofree char *old_secret = seal_secret(s, w, w->old_secret, "old secret");
+	g_autofree char *coalesce_fields = bh_text_list_write(w->coalesce_fields);
+	g_autofree char *tls_key = seal_secret(s, w, w->tls_key, "tls key");
 	g_auto(bh_rows) rows = bh_rows_of(&s->db, &PUT_WEBHOOK, error);
 
 	if (!rows.stmt)
@@ -196,6 +210,16 @@ static bool put_webhook(bh_sqlite *s, const bh_webhook *w, GError **error)
 	bh_bind_int(&rows, 19, w->disabled_at);
 	bh_bind_int(&rows, 20, w->created_at);
 	bh_bind_int(&rows, 21, w->updated_at);
+	bh_bind_text(&rows, 22, w->order_by);
+	bh_bind_int(&rows, 23, w->coalesce);
+	bh_bind_text(&rows, 24, coalesce_fields);
+	bh_bind_int(&rows, 25, w->rate_requests);
+	bh_bind_int(&rows, 26, w->rate_per);
+	bh_bind_text(&rows, 27, w->tls_ca);
+	bh_bind_text(&rows, 28, w->tls_certificate);
+	bh_bind_text(&rows, 29, tls_key);
+	bh_bind_int(&rows, 30, w->tls_ca_expires_at);
+	bh_bind_int(&rows, 31, w->tls_certificate_expires_at);
 	return bh_rows_run(&rows, error);
 }
 
@@ -241,13 +265,39 @@ static bool put_type(bh_sqlite *s, const bh_event_type *t, GError **error)
 
 static const bh_sql REMOVE_MANAGER[] = {
 	{-1, "remove a manager", "DELETE FROM manager WHERE id = ?1"},
-	{-1, "remove a manager's webhooks", "DELETE FROM webhook WHERE manager_id = ?1"},
 	{-1, "remove a manager's keys", "DELETE FROM api_key WHERE manager_id = ?1"},
 	{-1, "remove a manager from properties", "DELETE FROM property_manager WHERE manager_id = ?1"},
 };
 
-static bool remove_manager(bh_sqlite *s, const char *id, GError **error)
+static const bh_sql WEBHOOKS_OF = {
+	-1,
+	"find a manager's webhooks",
+	"SELECT id FROM webhook WHERE manager_id = ?1",
+};
+
+static bool remove_webhooks_of(bh_sqlite *s, const char *manager, bh_usec at, GError **error)
 {
+	g_autoptr(GArray) webhooks = g_array_new(FALSE, FALSE, sizeof(bh_id));
+	g_auto(bh_rows) rows = bh_rows_of(&s->db, &WEBHOOKS_OF, error);
+
+	if (!rows.stmt)
+		return false;
+	bh_bind_text(&rows, 1, manager);
+	while (bh_rows_next(&rows, error)) {
+		bh_id webhook = bh_int_at(&rows, 0);
+		g_array_append_val(webhooks, webhook);
+	}
+	for (guint i = 0; !rows.failed && i < webhooks->len; i++) {
+		if (!remove_webhook(s, g_array_index(webhooks, bh_id, i), at, error))
+			return false;
+	}
+	return !rows.failed;
+}
+
+static bool remove_manager(bh_sqlite *s, const char *id, bh_usec at, GError **error)
+{
+	if (!remove_webhooks_of(s, id, at, error))
+		return false;
 	for (size_t i = 0; i < G_N_ELEMENTS(REMOVE_MANAGER); i++) {
 		if (!remove_named(s, &REMOVE_MANAGER[i], id, error))
 			return false;
@@ -264,6 +314,26 @@ static const bh_sql REMOVE_PROPERTY = {
 static bool remove_property(bh_sqlite *s, const char *id, GError **error)
 {
 	return remove_named(s, &REMOVE_PROPERTY, id, error) && remove_named(s, &LEAVE_PROPERTY, id, error);
+}
+
+static bool end_recoveries(bh_sqlite *s, bh_id webhook, bh_usec at, GError **error)
+{
+	g_auto(bh_rows) rows = bh_rows_of(&s->db, &END_RECOVERIES, error);
+
+	if (!rows.stmt)
+		return false;
+	bh_bind_int(&rows, 1, webhook);
+	bh_bind_int(&rows, 2, at);
+	return bh_rows_run(&rows, error);
+}
+
+static bool remove_webhook(bh_sqlite *s, bh_id id, bh_usec at, GError **error)
+{
+	for (size_t i = 0; i < G_N_ELEMENTS(REMOVE_WEBHOOK); i++) {
+		if (!remove_numbered(s, &REMOVE_WEBHOOK[i], id, error))
+			return false;
+	}
+	return end_recoveries(s, id, at, error);
 }
 
 static bool remove_named(bh_sqlite *s, const bh_sql *sql, const char *name, GError **error)

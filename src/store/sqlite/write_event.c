@@ -5,7 +5,7 @@
 static bool find_repeat(bh_sqlite *s, bh_write *w, int64_t hash, GError **error);
 static bool insert_all(bh_sqlite *s, const bh_write *w, const int64_t *hash, GError **error);
 static bool insert_event(bh_sqlite *s, const bh_write *w, GError **error);
-static bool insert_delivery(bh_sqlite *s, const bh_delivery *d, GError **error);
+static bool insert_deliveries(bh_sqlite *s, const bh_write *w, GError **error);
 
 bool bh_sqlite_write_event(bh_sqlite *s, bh_write *w, GError **error)
 {
@@ -25,11 +25,29 @@ static bool insert_all(bh_sqlite *s, const bh_write *w, const int64_t *hash, GEr
 	if (!insert_event(s, w, error) || !bh_callers_note(&s->callers, &s->db, e->id, hash, error))
 		return false;
 	bh_shelving_note_event(&s->events, e->id, e->type, e->property_id, e->manager_id);
-	for (size_t i = 0; i < w->delivery_count; i++) {
-		if (!insert_delivery(s, w->deliveries[i], error))
-			return false;
-		bh_shelving_note_delivery(&s->deliveries, w->deliveries[i]->id, w->deliveries[i]->webhook_id);
-	}
+	return insert_deliveries(s, w, error);
+}
+
+static const bh_sql ADD_FINDINGS = {
+	BH_SQL_ADD_FINDINGS,
+	"add the findings of a replay",
+	"UPDATE event SET findings = findings || ?2 WHERE id = ?1",
+};
+
+bool bh_sqlite_write_replay(bh_sqlite *s, bh_write *w, GError **error)
+{
+	g_auto(bh_rows) rows = bh_rows_of(&s->db, &ADD_FINDINGS, error);
+
+	if (!rows.stmt)
+		return false;
+	bh_findings_write_round(s->packed, w->findings, w->finding_count, w->deliveries, w->delivery_count);
+	bh_bind_int(&rows, 1, w->event->id);
+	sqlite3_bind_text(rows.stmt, 2, s->packed->str, (int)s->packed->len, SQLITE_STATIC);
+	if (!bh_rows_run(&rows, error))
+		return false;
+	if (sqlite3_changes(s->db.handle) > 0)
+		return insert_deliveries(s, w, error);
+	w->result = BH_WRITE_NOT_FOUND;
 	return true;
 }
 
@@ -76,8 +94,8 @@ static const bh_sql INSERT_EVENT = {
 	"write an event",
 	"INSERT INTO event (id, type, occurred_at, accepted_at, property_id, manager_id, actor,"
 	" actor_is_manager, caller_key, caller_id, fingerprint, traceparent, channel_id, findings, data,"
-	" details, channel)"
-	" VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15, ?16, ?17)",
+	" details, channel, hops)"
+	" VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15, ?16, ?17, ?18)",
 };
 
 /* Without an id of the caller's there is nothing to be the same as, and all three columns stay empty. */
@@ -119,6 +137,7 @@ static bool insert_event(bh_sqlite *s, const bh_write *w, GError **error)
 	bh_bind_span(&rows, 15, e->data);
 	bh_bind_span(&rows, 16, e->details);
 	bh_bind_span(&rows, 17, e->channel);
+	bh_bind_known(&rows, 18, e->hops);
 	return bh_rows_run(&rows, error);
 }
 
@@ -126,8 +145,8 @@ static const bh_sql INSERT_DELIVERY = {
 	BH_SQL_INSERT_DELIVERY,
 	"write a delivery",
 	"INSERT INTO delivery (id, event_id, webhook_id, manager_id, state, created_at, at, spent, attempts,"
-	" reason, is_test)"
-	" VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11)",
+	" reason, is_test, order_key, coalesce_key, sequence, superseded_by)"
+	" VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15)",
 };
 
 static bh_usec at_of(const bh_delivery *d)
@@ -153,6 +172,21 @@ static bool insert_delivery(bh_sqlite *s, const bh_delivery *d, GError **error)
 	bh_bind_int(&rows, 8, d->spent);
 	bh_bind_int(&rows, 9, d->attempts);
 	bh_bind_text(&rows, 10, d->reason);
-	bh_bind_int(&rows, 11, d->is_test);
+	bh_bind_int(&rows, 11, d->is_test ? 1 + d->then : 0);
+	bh_bind_text(&rows, 12, d->order_key);
+	bh_bind_text(&rows, 13, d->coalesce_key);
+	bh_bind_known(&rows, 14, d->sequence);
+	bh_bind_known(&rows, 15, d->superseded_by);
 	return bh_rows_run(&rows, error);
+}
+
+static bool insert_deliveries(bh_sqlite *s, const bh_write *w, GError **error)
+{
+	for (size_t i = 0; i < w->delivery_count; i++) {
+		bh_delivery *d = w->deliveries[i];
+		if (!bh_sqlite_order_join(s, d, error) || !insert_delivery(s, d, error))
+			return false;
+		bh_shelving_note_delivery(&s->deliveries, d->id, d->webhook_id);
+	}
+	return true;
 }
