@@ -76,6 +76,7 @@ const char *bh_call_id(const bh_call *call, size_t i, bh_id_kind kind, GError **
 		[BH_ID_DELIVERY] = {"a delivery", "dlv_", "delivery show"},
 		[BH_ID_WEBHOOK] = {"a webhook", "whk_", "webhook show"},
 		[BH_ID_KEY] = {"a key", "key_", "key list"},
+		[BH_ID_RECOVERY] = {"a recovery", "rec_", "recovery show"},
 	};
 	const char *text = bh_args_operand(call->args, i);
 	if (g_str_has_prefix(text, kinds[kind].prefix))

@@ -88,10 +88,21 @@ static const char *near_verb(const char *noun, const char *typed)
 	return g_strv_contains(known, ours) ? ours : bh_nearest(ours, known);
 }
 
+static bool is_command(const char *word)
+{
+	for (const bh_command *c = BH_COMMANDS; c->words; c++)
+		if (strcmp(c->words, word) == 0)
+			return true;
+	return false;
+}
+
 /* New text, such as "webhook list"; NULL: we cannot tell. */
 static char *meant(const char *first, const char *second)
 {
 	const char *noun = near_noun(first);
+	if (noun && second && is_command(second))
+		return g_strdup(second); /* "webhook recover": nobody shall be led to `webhook remove` */
+
 	const char *verb = noun && second ? near_verb(noun, second) : NULL;
 	if (verb)
 		return g_strdup_printf("%s %s", noun, verb);

@@ -87,6 +87,24 @@ static const bh_option EVENT_LIST[] = {
 	{NULL},
 };
 
+static const bh_option EVENT_REPLAY[] = {
+	{"webhook", "ID", "Only to this webhook"},
+	{NULL},
+};
+
+static const bh_option RECOVER[] = {
+	{"since", "WHEN", "How far back: a span such as 2d, or a moment (RFC 3339)"},
+	{"dry-run", NULL, "Only count them"},
+	{"rate", "N", "So many a second at most (setting recover_rate)"},
+	{"detach", NULL, "Start it, and do not watch how far it is"},
+	{NULL},
+};
+
+static const bh_option RECOVERY_LIST[] = {
+	{"webhook", "ID", "Only of this webhook"},
+	{NULL},
+};
+
 static const bh_option DELIVERY_LIST[] = {
 	{"webhook", "ID", "Only to this webhook"},
 	{"event", "ID", "Only of this event"},
@@ -116,7 +134,17 @@ static const bh_option WEBHOOK_LIST[] = {
 	{"channel", "ID", "Its own channel: what came by it is not sent back"}, \
 	{"header", "'NAME: VALUE'", "An extra request header", .many = true}, \
 	{"timeout", "SPAN", "How long one attempt may take, 3s to 30s", .stands_for = "request-timeout"}, \
-	{"full-payload", NULL, "Send the event's details too"}
+	{"full-payload", NULL, "Send the event's details too"}, \
+	{"order-by", "FIELD", "Send what is about the same thing one after the other: property, or a field of data such as " \
+	                      "contract_uid"}, \
+	{"coalesce", "SPAN", "Of what is about the same thing, send only the newest of so long a time: 1s to 24h (a bare " \
+	                     "number: seconds); with --coalesce-by"}, \
+	{"coalesce-by", "LIST", "What makes it the same thing beside the event's type: property, fields of data; commas " \
+	                        "between", .many = true}, \
+	{"rate", "N/SPAN", "Send at most so many requests in this time, such as 60/1m; the others wait"}, \
+	{"tls-ca", "FILE", "Trust the certificate authorities of this file (PEM), not the system's; - for standard input"}, \
+	{"tls-cert", "FILE", "Show this client certificate (PEM, its chain after it)"}, \
+	{"tls-key", "FILE", "Private key of that certificate (PEM, without a password)"}
 
 static const bh_option WEBHOOK_ADD[] = {
 	{"manager", "ID", "Whose it is; left out, it is the site's own and gets the events of everybody"},
@@ -133,8 +161,19 @@ static const bh_option WEBHOOK_SET[] = {
 	{"all-properties", NULL, "Events about any of the manager's properties"},
 	{"no-channel", NULL, "It belongs to no channel"},
 	{"thin-payload", NULL, "Send no details"},
+	{"no-order", NULL, "Send in any order"},
+	{"no-coalesce", NULL, "Send every one of them"},
+	{"no-rate", NULL, "Send as fast as the receiver takes it"},
+	{"no-tls-ca", NULL, "Trust the system's certificate authorities again"},
+	{"no-tls-cert", NULL, "Show no client certificate, and forget its key"},
 	{"enable", NULL, "Send again; see --held"},
 	{"disable", NULL, "Stop sending; what comes meanwhile is held"},
+	{"held", "WHICH", "On enabling, of what was held: send all, the newest only, none, or keep them held"},
+	{NULL},
+};
+
+static const bh_option WEBHOOK_TEST[] = {
+	{"enable", NULL, "Enable the webhook if the test is delivered; if it fails, all stays as it is. Waits for that"},
 	{"held", "WHICH", "On enabling, of what was held: send all, the newest only, none, or keep them held"},
 	{NULL},
 };
@@ -220,11 +259,13 @@ const bh_noun BH_NOUNS[] = {
 	{"send", "Hands events over"},
 	{"listen", "Receives webhooks on this machine and shows them"},
 	{"explain", "Tells who was told of an event, who not, and why"},
+	{"recover", "Sends again what failed at one webhook"},
 	{"webhook", "Where events go"},
 	{"manager", "Who owns webhooks"},
 	{"property", "What events are about"},
 	{"event", "What happened"},
 	{"delivery", "One event on its way to one webhook"},
+	{"recovery", "What is being sent again since `bellhop recover`"},
 	{"key", "API keys"},
 	{"type", "Event types"},
 	{"method", "Ways to authenticate and send"},
@@ -275,9 +316,19 @@ const bh_command BH_COMMANDS[] = {
 	{"explain", "EVENT", 1, 1, DATA, NULL,
 	 "Tells who was told of an event, who not, and why",
 	 "Every webhook that was looked at has a verdict from the moment when the event came. Where a delivery was "
-	 "made, its state of now stands beside it.",
+	 "made, its state of now stands beside it. What a replay decided stands below, with its round.",
 	 "bellhop explain evt_04f2k8m1q7zr0",
 	 bh_run_explain},
+
+	{"recover", "WEBHOOK --since WHEN [--dry-run] [--rate N] [--detach]", 1, 1, DATA, RECOVER,
+	 "Sends again what failed at one webhook",
+	 "For a receiver that was down and is well again: every delivery to it that was made since then and is exhausted "
+	 "gets all its attempts anew, the oldest first. Look with --dry-run how many that are. While it runs a bar shows "
+	 "how far it is (on a terminal; else a line at its begin and end); Ctrl-C stops the watching, not the recovery: "
+	 "`bellhop recovery cancel ID` does that.",
+	 "bellhop recover whk_04f2k8m1q7zr0 --since 2d --dry-run\n"
+	 "bellhop recover whk_04f2k8m1q7zr0 --since 2026-11-25T08:00:00Z --rate 5",
+	 bh_run_recover},
 
 	{"webhook list", "[--manager ID]", 0, 0, LIST, WEBHOOK_LIST,
 	 "Lists webhooks", NULL,
@@ -297,7 +348,7 @@ const bh_command BH_COMMANDS[] = {
 	 bh_run_webhook_add},
 	{"webhook set", "ID [options]", 1, 1, DATA, WEBHOOK_SET,
 	 "Changes a webhook; what is not named stays",
-	 "Lists (--events, --property) are replaced as a whole; settings and headers are changed one by one. "
+	 "Lists (--events, --property, --coalesce-by) are replaced as a whole; settings and headers are changed one by one. "
 	 "Another host or scheme of a URL asks for the passwords again. On enabling, --held says what becomes of "
 	 "what was held: all if you had disabled it yourself, else keep.",
 	 "bellhop webhook set whk_04f2k8m1q7zr0 --events '*' --timeout 10s\n"
@@ -307,10 +358,13 @@ const bh_command BH_COMMANDS[] = {
 	 "Removes a webhook; its waiting deliveries end cancelled", NULL,
 	 "bellhop webhook remove whk_04f2k8m1q7zr0",
 	 bh_run_webhook_remove},
-	{"webhook test", "ID [--wait]", 1, 1, WAIT, NULL,
+	{"webhook test", "ID [--wait] [--enable [--held WHICH]]", 1, 1, WAIT, WEBHOOK_TEST,
 	 "Sends a test event to this webhook only",
-	 "An event of type bellhop.test; it is sent even while the webhook is disabled, and not retried.",
-	 "bellhop webhook test whk_04f2k8m1q7zr0 --wait",
+	 "An event of type bellhop.test; it is sent even while the webhook is disabled, and not retried. With --enable "
+	 "a webhook that was disabled is enabled again if its receiver takes the test; of what was held then becomes what "
+	 "--held says: all if you had disabled it yourself, else keep.",
+	 "bellhop webhook test whk_04f2k8m1q7zr0 --wait\n"
+	 "bellhop webhook test whk_04f2k8m1q7zr0 --enable --held newest",
 	 bh_run_webhook_test},
 	{"webhook secret", "ID", 1, 1, DATA, NULL,
 	 "Prints the signing secret, and nothing else", NULL,
@@ -376,6 +430,14 @@ const bh_command BH_COMMANDS[] = {
 	 "bellhop event show evt_04f2k8m1q7zr0",
 	 bh_run_event_show},
 
+	{"event replay", "ID [--webhook ID]", 1, 1, DATA, EVENT_REPLAY,
+	 "Decides anew who gets an event, and sends it to them again",
+	 "By the webhooks of today: one that was made after the event gets it too. Its id is the same, so that a receiver "
+	 "which had it can tell; the timestamp is new.",
+	 "bellhop event replay evt_04f2k8m1q7zr0\n"
+	 "bellhop event replay evt_04f2k8m1q7zr0 --webhook whk_04f2k8m1q7zr0",
+	 bh_run_event_replay},
+
 	{"delivery list", "[--webhook ID] [--event ID] [--state STATE]", 0, 0, LIST, DELIVERY_LIST,
 	 "Lists deliveries, newest first", NULL,
 	 "bellhop delivery list --state exhausted",
@@ -395,6 +457,20 @@ const bh_command BH_COMMANDS[] = {
 	 "Gives a waiting or held delivery up", NULL,
 	 "bellhop delivery cancel dlv_04f2k8m1q7zr0",
 	 bh_run_delivery_cancel},
+
+	{"recovery list", "[--webhook ID]", 0, 0, LIST, RECOVERY_LIST,
+	 "Lists recoveries, newest first", NULL,
+	 "bellhop recovery list",
+	 bh_run_recovery_list},
+	{"recovery show", "ID", 1, 1, DATA, NULL,
+	 "Shows how far a recovery is", NULL,
+	 "bellhop recovery show rec_04f2k8m1q7zr0",
+	 bh_run_recovery_show},
+	{"recovery cancel", "ID", 1, 1, DATA, NULL,
+	 "Stops a recovery",
+	 "What it has sent again by then stays so; the rest stays exhausted.",
+	 "bellhop recovery cancel rec_04f2k8m1q7zr0",
+	 bh_run_recovery_cancel},
 
 	{"key list", "", 0, 0, LIST, NULL,
 	 "Lists the API keys, not the keys themselves", NULL,

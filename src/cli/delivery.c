@@ -1,5 +1,6 @@
 /* Deliveries: what became of an event at one webhook, attempt by attempt. */
 #include "cli/call.h"
+#include "cli/delivery_words.h"
 #include "cli/member.h"
 #include "cli/run.h"
 #include "cli/text.h"
@@ -13,13 +14,18 @@ static const bh_view_row DELIVERIES[] = {
 	{"TRIED", "attempts", BH_VIEW_NUMBER},
 	{"MADE", "created_at", BH_VIEW_TIME, .optional = true},
 	{"NEXT", "due_at", BH_VIEW_TIME},
-	{"WHY", "reason", .shrinks = true, .optional = true},
+	{"SEQ", "sequence", BH_VIEW_NUMBER, .optional = true},
+	{"WHY", NULL, BH_VIEW_WORDS, .shrinks = true, .optional = true, .words = bh_delivery_why},
 	{NULL},
 };
 
 static const bh_view_row DELIVERY[] = {
 	{"state", "state", BH_VIEW_STATE},
 	{"why", "reason"},
+	{"sent in its place", "superseded_by"},
+	{"waits for", NULL, BH_VIEW_WORDS, .words = bh_delivery_waits_for},
+	{"order key", "order_key"},
+	{"sequence", "sequence"},
 	{"event", "event_id"},
 	{"type", "type", .absent = "(the event is no longer stored)"},
 	{"webhook", "webhook_id"},

@@ -56,6 +56,8 @@ static void read_event(bh_heard *heard)
 		heard->type = bh_member_text(json, bh_member(json, 0, "data"), "task");
 	if (!bh_member_time(json, 0, "timestamp", &heard->event_at))
 		heard->event_at = 0;
+	if (!bh_member_int(json, 0, "sequence", &heard->sequence))
+		heard->sequence = 0;
 }
 
 static void check_signature(bh_heard *heard, const GPtrArray *secrets, int64_t tolerance)
@@ -142,6 +144,10 @@ void bh_heard_line(const bh_heard *heard, bh_screen screen, GString *out)
 	append_word(line, screen, BH_PLAIN, request);
 	append_word(line, screen, BH_BOLD, heard->type ? heard->type : "(no event type)");
 	append_word(line, screen, BH_PLAIN, id ? id : "(no webhook-id)");
+	if (heard->sequence) {
+		g_autofree char *number = g_strdup_printf("#%" G_GINT64_FORMAT, heard->sequence);
+		append_word(line, screen, BH_PLAIN, number);
+	}
 	append_verdict(heard, screen, line);
 	if (heard->event_at) {
 		g_autofree char *span = bh_text_span(MAX(0, heard->arrived - heard->event_at));
@@ -186,12 +192,6 @@ static void add_content(const bh_heard *heard, GString *json)
 	}
 }
 
-static void add_number(GString *json, const char *name, int64_t number)
-{
-	g_autofree char *digits = g_strdup_printf("%" G_GINT64_FORMAT, number);
-	bh_object_raw(json, name, bh_span_of(digits));
-}
-
 /* Milliseconds with what is finer, written as digits: a double would show 12.345000000000001. */
 static void add_since_event(const bh_heard *heard, GString *json)
 {
@@ -205,7 +205,7 @@ void bh_heard_json(const bh_heard *heard, GString *out)
 {
 	char at[BH_TIME_TEXT_SIZE];
 	g_autoptr(GString) json = bh_object_new();
-	add_number(json, "arrived_us", heard->arrived);
+	bh_object_int(json, "arrived_us", heard->arrived);
 	bh_object_text(json, "arrived_at", bh_time_text(heard->arrived, at));
 	bh_object_text(json, "verb", heard->verb);
 	bh_object_text(json, "path", heard->path);
@@ -216,7 +216,11 @@ void bh_heard_json(const bh_heard *heard, GString *out)
 		      bh_span_of(heard->checked && heard->verification == BH_VERIFIED ? "true" : "false"));
 	bh_object_raw(json, "repeat", bh_span_of(heard->repeat ? "true" : "false"));
 	add_since_event(heard, json);
-	add_number(json, "answered", heard->answered);
+	if (heard->sequence)
+		bh_object_int(json, "sequence", heard->sequence);
+	else
+		bh_object_raw(json, "sequence", bh_span_of("null"));
+	bh_object_int(json, "answered", heard->answered);
 	add_headers(heard, json);
 	add_content(heard, json);
 	bh_object_end(json);

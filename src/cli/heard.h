@@ -18,6 +18,7 @@ typedef struct bh_heard {
 	/* Set by bh_heard_judge. */
 	char *type; /* of the event, in either shape; NULL: not told */
 	bh_usec event_at; /* when it happened, in shape standard; 0: not told */
+	int64_t sequence; /* its number among those that are sent in order; 0: not told */
 	bool checked; /* there was a secret to check with */
 	bh_verification verification;
 	bool repeat; /* this webhook-id came before */
@@ -35,7 +36,7 @@ void bh_heard_add_header(bh_heard *heard, const char *name, const char *value);
 void bh_heard_judge(bh_heard *heard, const GPtrArray *secrets, int64_t tolerance, GHashTable *seen);
 bool bh_heard_verified(const bh_heard *heard); /* or there was nothing to check with */
 
-/* "14:51:02.123  POST /hook  booking_added  evt_...  verified  12 ms  -> 200" and a line feed. */
+/* "14:51:02.123  POST /hook  booking_added  evt_...  #7  verified  12 ms  -> 200" and a line feed. */
 void bh_heard_line(const bh_heard *heard, bh_screen screen, GString *out);
 /* One JSON object and a line feed. */
 void bh_heard_json(const bh_heard *heard, GString *out);

@@ -43,6 +43,32 @@ void bh_object_list(GString *body, const char *name, const char *const *values)
 	g_string_append_c(body, ']');
 }
 
+void bh_object_int(GString *body, const char *name, int64_t number)
+{
+	g_autofree char *digits = g_strdup_printf("%" G_GINT64_FORMAT, number);
+	bh_object_raw(body, name, bh_span_of(digits));
+}
+
+void bh_object_seconds(GString *body, const char *name, bh_usec span)
+{
+	char number[G_ASCII_DTOSTR_BUF_SIZE];
+	g_ascii_dtostr(number, sizeof number, (double)span / (double)BH_SECOND);
+	bh_object_raw(body, name, bh_span_of(number));
+}
+
+void bh_object_words(GString *body, const char *name, const char *const *given)
+{
+	g_autoptr(GPtrArray) all = g_ptr_array_new_with_free_func(g_free);
+	for (; *given; given++) {
+		g_auto(GStrv) parts = g_strsplit(*given, ",", -1);
+		for (char **p = parts; *p; p++)
+			if (*g_strstrip(*p))
+				g_ptr_array_add(all, g_strdup(*p));
+	}
+	g_ptr_array_add(all, NULL);
+	bh_object_list(body, name, (const char *const *)all->pdata);
+}
+
 bh_span bh_object_end(GString *body)
 {
 	g_string_append_c(body, '}');

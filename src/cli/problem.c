@@ -24,6 +24,15 @@ static const struct {
 	{"method_not_allowed", BH_ERROR_INVALID,
 	 "That Bellhop is of another version than this program (`bellhop version`)."},
 	{"conflict", BH_ERROR_CONFLICT, NULL},
+	{"webhook_disabled", BH_ERROR_CONFLICT,
+	 "Nothing is sent to it until it is enabled: `bellhop webhook test WEBHOOK --enable` tries it first, `bellhop "
+	 "webhook show WEBHOOK` says why it is disabled."},
+	{"loop_detected", BH_ERROR_CONFLICT,
+	 "Somewhere a receiver hands over again what it was told. Let it name its channel with what it hands over "
+	 "(--channel), so that it is not told of its own changes; `bellhop explain EVENT` shows who was told."},
+	{"too_many_events", BH_ERROR_BUSY,
+	 "Nothing of this call was kept. The setting intake_rate says how many events a second one key may hand over: send "
+	 "more slowly, or have it raised."},
 	{"idempotency_conflict", BH_ERROR_CONFLICT,
 	 "Use another --id for another event; the same --id is for sending the same one again."},
 	{"target_refused", BH_ERROR_INVALID,

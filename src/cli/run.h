@@ -12,10 +12,19 @@ bh_exit bh_run_help(bh_call *call, GError **error);
 /* send.c */
 bh_exit bh_run_send(bh_call *call, GError **error);
 
-/* event.c */
+/* explain.c */
 bh_exit bh_run_explain(bh_call *call, GError **error);
+bh_exit bh_run_event_replay(bh_call *call, GError **error);
+
+/* event.c */
 bh_exit bh_run_event_list(bh_call *call, GError **error);
 bh_exit bh_run_event_show(bh_call *call, GError **error);
+
+/* recover.c */
+bh_exit bh_run_recover(bh_call *call, GError **error);
+bh_exit bh_run_recovery_list(bh_call *call, GError **error);
+bh_exit bh_run_recovery_show(bh_call *call, GError **error);
+bh_exit bh_run_recovery_cancel(bh_call *call, GError **error);
 
 /* delivery.c */
 bh_exit bh_run_delivery_list(bh_call *call, GError **error);
@@ -23,7 +32,7 @@ bh_exit bh_run_delivery_show(bh_call *call, GError **error);
 bh_exit bh_run_delivery_retry(bh_call *call, GError **error);
 bh_exit bh_run_delivery_cancel(bh_call *call, GError **error);
 
-/* webhook.c, webhook_form.c */
+/* webhook.c, webhook_test.c */
 bh_exit bh_run_webhook_list(bh_call *call, GError **error);
 bh_exit bh_run_webhook_show(bh_call *call, GError **error);
 bh_exit bh_run_webhook_add(bh_call *call, GError **error);

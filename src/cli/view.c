@@ -10,8 +10,9 @@ bh_paint bh_state_paint(const char *state)
 	static const struct {
 		const char *state;
 		bh_paint paint;
-	} paints[] = {{"delivered", BH_GOOD}, {"pending", BH_WARN},    {"held", BH_WARN},      {"exhausted", BH_BAD},
-		      {"gone", BH_BAD},       {"coalesced", BH_FAINT}, {"cancelled", BH_FAINT}};
+	} paints[] = {{"delivered", BH_GOOD},  {"pending", BH_WARN}, {"held", BH_WARN},
+		      {"exhausted", BH_BAD},   {"gone", BH_BAD},     {"coalesced", BH_FAINT},
+		      {"cancelled", BH_FAINT}, {"running", BH_WARN}, {"done", BH_GOOD}};
 	for (size_t i = 0; i < G_N_ELEMENTS(paints); i++)
 		if (strcmp(paints[i].state, state) == 0)
 			return paints[i].paint;
@@ -154,6 +155,10 @@ static char *shown_span(const bh_json *json, uint32_t object, const char *member
 static char *show_member(const bh_view *view, const bh_json *json, uint32_t object, const bh_view_row *row,
 			 bool in_list)
 {
+	if (row->form == BH_VIEW_WORDS) {
+		char *words = row->words(view, json, object);
+		return words ? words : g_strdup(row->absent);
+	}
 	uint32_t node = bh_member(json, object, row->member);
 	if (node == BH_JSON_NONE)
 		return g_strdup(row->absent);
@@ -176,6 +181,7 @@ static char *show_member(const bh_view *view, const bh_json *json, uint32_t obje
 	case BH_VIEW_TEXT:
 	case BH_VIEW_NUMBER:
 	case BH_VIEW_STATE:
+	case BH_VIEW_WORDS:
 		break;
 	}
 	return shown_node(json, node);
@@ -187,7 +193,7 @@ static bh_paint paint_of(const bh_view_row *row, const char *text)
 		return bh_state_paint(text);
 	if (row->form == BH_VIEW_ENABLED && g_strcmp0(text, "no") == 0)
 		return BH_WARN;
-	return BH_PLAIN;
+	return row->paint;
 }
 
 /* --- Lists and single objects -------------------------------------------------------------- */

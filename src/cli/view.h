@@ -19,9 +19,15 @@ typedef enum bh_view_form {
 	BH_VIEW_TIME, /* in a list "3 min ago", in `show` the moment */
 	BH_VIEW_SECONDS,
 	BH_VIEW_SPAN, /* microseconds */
-	BH_VIEW_STATE, /* of a delivery, coloured */
+	BH_VIEW_STATE, /* of a delivery or a recovery, coloured */
 	BH_VIEW_PAIRS, /* an object as "name = value", a line each */
+	BH_VIEW_WORDS, /* what `words` says */
 } bh_view_form;
+
+typedef struct bh_view {
+	bh_usec now;
+	bh_screen screen;
+} bh_view;
 
 typedef struct bh_view_row {
 	const char *title; /* "MANAGER" in a list, "manager" in `show` */
@@ -30,12 +36,10 @@ typedef struct bh_view_row {
 	const char *absent; /* shown when it is missing or null; NULL: nothing, and `show` leaves the line out */
 	bool shrinks, optional; /* in a list; see bh_column */
 	bool wraps; /* in a list, of the last one */
+	bh_paint paint; /* of forms that have no colour of their own */
+	/* What takes more than one member to say: new text, safe to show; NULL: absent. `member` means nothing then. */
+	char *(*words)(const bh_view *view, const bh_json *json, uint32_t object);
 } bh_view_row;
-
-typedef struct bh_view {
-	bh_usec now;
-	bh_screen screen;
-} bh_view;
 
 /* A table with a column for each row (they end without a title), to which objects are added as lines. */
 bh_table *bh_view_table(const bh_view_row *rows);

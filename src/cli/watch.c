@@ -1,6 +1,7 @@
 #include "cli/watch.h"
 
 #include "cli/call.h"
+#include "cli/delivery_words.h"
 #include "cli/member.h"
 #include "cli/object.h"
 #include "cli/text.h"
@@ -17,6 +18,7 @@ struct bh_watch {
 	GPtrArray *rows; /* bh_watched */
 	bool many_events;
 	char *first_event;
+	bh_mono until; /* set by bh_watch_run */
 };
 
 static void free_row(void *data)
@@ -119,7 +121,8 @@ static bool read_delivery(bh_watch *watch, bh_watched *row, GError **error)
 	g_free(row->note);
 	g_free(row->delivery_json);
 	row->state = bh_member_shown(reply->json, 0, "state");
-	row->note = bh_member_shown(reply->json, 0, "reason");
+	row->note = bh_delivery_why(&watch->call->view, reply->json, 0);
+	row->blocked = bh_member_true(reply->json, 0, "waits_for_earlier");
 	row->delivery_json = exact(reply->json, 0);
 	if (!row->webhook)
 		row->webhook = bh_member_shown(reply->json, 0, "webhook_id");
@@ -187,7 +190,7 @@ bool bh_watch_run(bh_watch *watch, GError **error)
 	if (!bh_args_span(watch->call->args, "timeout", &timeout, error))
 		return false;
 
-	bh_mono until = bh_mono_add(bh_clock_mono(), timeout);
+	watch->until = bh_mono_add(bh_clock_mono(), timeout);
 	for (bh_usec pause = PAUSE_FIRST;; pause = MIN(PAUSE_MAX, pause * 3 / 2)) {
 		bool all_settled = true;
 		for (guint i = 0; i < watch->rows->len; i++) {
@@ -196,10 +199,23 @@ bool bh_watch_run(bh_watch *watch, GError **error)
 				return false;
 			all_settled &= is_settled(row);
 		}
-		if (all_settled || bh_mono_reached(bh_clock_mono(), until))
+		if (all_settled || bh_watch_time_is_over(watch))
 			return true;
 		g_usleep((gulong)pause);
 	}
+}
+
+bool bh_watch_is_settled(const bh_watch *watch)
+{
+	for (guint i = 0; i < watch->rows->len; i++)
+		if (!is_settled(g_ptr_array_index(watch->rows, i)))
+			return false;
+	return true;
+}
+
+bool bh_watch_time_is_over(const bh_watch *watch)
+{
+	return bh_mono_reached(bh_clock_mono(), watch->until);
 }
 
 /* --- Telling ------------------------------------------------------------------------------- */
@@ -228,11 +244,14 @@ static char *note_of(const bh_watch *watch, const bh_watched *row)
 {
 	if (!row->delivery)
 		return g_strdup(row->sentence);
+	if (row->blocked)
+		return g_strdup(row->note);
 	if (row->state && strcmp(row->state, "pending") == 0) {
 		g_autofree char *due = row->due ? bh_text_ago(row->due, bh_clock_wall()) : g_strdup("soon");
 		return g_strdup_printf("%s Still waiting: next attempt %s.", row->note ? row->note : "", due);
 	}
-	return was_served(row) ? NULL : g_strdup(row->note);
+	bool delivered = g_strcmp0(row->state, "delivered") == 0;
+	return delivered ? NULL : g_strdup(row->note); /* of a coalesced one: which went in its place */
 }
 
 static void add_line(const bh_watch *watch, bh_table *table, const bh_watched *row)
@@ -312,9 +331,8 @@ static bh_span or_null(const char *json)
 	return bh_span_of(json ? json : "null");
 }
 
-void bh_watch_print_json(const bh_watch *watch, bh_span accepted)
+GString *bh_watch_json(const bh_watch *watch, bh_span accepted)
 {
-	bool settled = true;
 	g_autoptr(GString) data = g_string_new("[");
 	for (guint i = 0; i < watch->rows->len; i++) {
 		const bh_watched *row = g_ptr_array_index(watch->rows, i);
@@ -324,14 +342,19 @@ void bh_watch_print_json(const bh_watch *watch, bh_span accepted)
 		bh_object_raw(one, "delivery", or_null(row->delivery_json));
 		bh_object_raw(one, "last_attempt", or_null(row->attempt_json));
 		g_string_append_printf(data, "%s%s", i ? "," : "", bh_object_end(one).at);
-		settled &= is_settled(row);
 	}
 	g_string_append_c(data, ']');
 
-	g_autoptr(GString) body = bh_object_new();
+	GString *body = bh_object_new();
 	bh_object_raw(body, "accepted", accepted);
-	bh_object_raw(body, "settled", bh_span_of(settled ? "true" : "false"));
+	bh_object_raw(body, "settled", bh_span_of(bh_watch_is_settled(watch) ? "true" : "false"));
 	bh_object_raw(body, "data", (bh_span){data->str, data->len});
+	return body;
+}
+
+void bh_watch_print_json(const bh_watch *watch, bh_span accepted)
+{
+	g_autoptr(GString) body = bh_watch_json(watch, accepted);
 	bh_object_end(body);
 	bh_print(body);
 	bh_printf("\n");

@@ -12,6 +12,7 @@ typedef struct bh_watched {
 	char *state; /* NULL as long as it was not looked at */
 	int64_t attempts, attempts_seen;
 	bh_usec due; /* of a pending one; 0: unknown */
+	bool blocked; /* it waits for an earlier one, so it has no time yet */
 	char *note; /* why it ended or waits */
 	int64_t status; /* of the last attempt; 0: no answer, or none yet */
 	int64_t total; /* microseconds of it; -1: not known */
@@ -33,6 +34,10 @@ void bh_watch_delivery(bh_watch *watch, const char *event, const char *delivery,
  * failed.
  */
 bool bh_watch_run(bh_watch *watch, GError **error);
+/* Is the time up that --timeout gave? After bh_watch_run: for who waits on for something else. */
+bool bh_watch_time_is_over(const bh_watch *watch);
+
+bool bh_watch_is_settled(const bh_watch *watch); /* none is pending, or was not looked at */
 
 /* DONE when every delivery that was to be made is delivered (or a newer one went in its place). */
 bh_exit bh_watch_result(const bh_watch *watch);
@@ -44,3 +49,4 @@ void bh_watch_print(const bh_watch *watch);
  * event_id being the API's very bytes.
  */
 void bh_watch_print_json(const bh_watch *watch, bh_span accepted);
+GString *bh_watch_json(const bh_watch *watch, bh_span accepted); /* the same object, open for more members */

@@ -1,57 +1,13 @@
-/* Webhooks: listing, making, changing, trying and their secrets. The form's options are read in webhook_form.c. */
+/* Webhooks: listing, making, changing and their secrets. The form's options are read in webhook_form.c. */
+#include "cli/webhook.h"
+
 #include "cli/call.h"
 #include "cli/input.h"
 #include "cli/member.h"
 #include "cli/object.h"
 #include "cli/run.h"
-#include "cli/watch.h"
 #include "cli/webhook_form.h"
-
-#define SITES_OWN "the site's own"
-
-static const bh_view_row WEBHOOKS[] = {
-	{"ID", "id"},
-	{"NAME", "name", .shrinks = true},
-	{"MANAGER", "manager_id", .absent = "(site)", .shrinks = true},
-	{"METHOD", "method", .shrinks = true},
-	{"EVENTS", "events", BH_VIEW_LIST, .shrinks = true},
-	{"ENABLED", "enabled", BH_VIEW_ENABLED},
-	{"URL", "url", .shrinks = true},
-	{NULL},
-};
-
-static const bh_view_row WEBHOOK[] = {
-	{"name", "name"},
-	{"manager", "manager_id", .absent = SITES_OWN ": it gets the events of every manager"},
-	{"method", "method"},
-	{"settings", "settings", BH_VIEW_PAIRS},
-	{"shape", "shape"},
-	{"events", "events", BH_VIEW_LIST},
-	{"properties", "properties", BH_VIEW_LIST, "all of the manager's"},
-	{"channel", "channel_id"},
-	{"full payload", "full_payload", BH_VIEW_YES_NO},
-	{"time-out", "timeout_seconds", BH_VIEW_SECONDS},
-	{"headers", "headers", BH_VIEW_PAIRS},
-	{"enabled", "enabled", BH_VIEW_ENABLED},
-	{"disabled by", "disabled_cause"},
-	{"because", "disabled_reason"},
-	{"since", "disabled_at", BH_VIEW_TIME},
-	{"old secret until", "old_secret_until", BH_VIEW_TIME},
-	{"made", "created_at", BH_VIEW_TIME},
-	{"changed", "updated_at", BH_VIEW_TIME},
-	{"revision", "revision"},
-	{NULL},
-};
-
-static const bh_view_row NEW_WEBHOOK[] = {
-	{"URL", "url"},
-	{"secret", "secret"},
-	{"manager", "manager_id", .absent = SITES_OWN},
-	{"method", "method"},
-	{"events", "events", BH_VIEW_LIST},
-	{"properties", "properties", BH_VIEW_LIST},
-	{NULL},
-};
+#include "cli/webhook_view.h"
 
 static const bh_view_row SECRET[] = {
 	{"secret", "secret"},
@@ -69,8 +25,8 @@ static char *webhook_path(const bh_call *call, const char *rest, GError **error)
 	return g_strdup_printf("/v1/webhooks/%s%s", escaped, rest);
 }
 
-static bh_reply *ask_webhook(bh_call *call, const char *verb, const char *rest, bh_span body, const char *attempt,
-			     GError **error)
+bh_reply *bh_webhook_ask(bh_call *call, const char *verb, const char *rest, bh_span body, const char *attempt,
+			 GError **error)
 {
 	g_autofree char *path = webhook_path(call, rest, error);
 	if (!path)
@@ -84,14 +40,14 @@ bh_exit bh_run_webhook_list(bh_call *call, GError **error)
 {
 	g_autoptr(GString) path = g_string_new("/v1/webhooks");
 	bh_query_add(path, "manager_id", bh_args_one(call->args, "manager"));
-	return bh_call_list(call, "list the webhooks", path, WEBHOOKS,
+	return bh_call_list(call, "list the webhooks", path, BH_WEBHOOKS_VIEW,
 			    "No webhooks yet: `bellhop webhook add --url https://...` makes one.", error);
 }
 
 bh_exit bh_run_webhook_show(bh_call *call, GError **error)
 {
-	g_autoptr(bh_reply) reply = ask_webhook(call, "GET", "", (bh_span){0}, "show", error);
-	return reply ? bh_call_show(call, reply, "webhook", WEBHOOK) : BH_EXIT_FAILED;
+	g_autoptr(bh_reply) reply = bh_webhook_ask(call, "GET", "", (bh_span){0}, "show", error);
+	return reply ? bh_call_show(call, reply, "webhook", BH_WEBHOOK_VIEW) : BH_EXIT_FAILED;
 }
 
 /* --- The form ------------------------------------------------------------------------------ */
@@ -116,6 +72,11 @@ bh_exit bh_run_webhook_add(bh_call *call, GError **error)
 		bh_usage_error(error, "a webhook needs to know where its events go: --url https://...");
 		return BH_EXIT_USAGE;
 	}
+	if (bh_args_has(call->args, "coalesce") != bh_args_has(call->args, "coalesce-by")) {
+		bh_usage_error(error,
+			       "--coalesce says how long, --coalesce-by what belongs together: both or none of them");
+		return BH_EXIT_USAGE;
+	}
 
 	g_autoptr(GString) body = bh_object_new();
 	bh_object_text(body, "manager_id", manager);
@@ -128,7 +89,7 @@ bh_exit bh_run_webhook_add(bh_call *call, GError **error)
 	if (!reply)
 		return BH_EXIT_FAILED;
 
-	bh_exit result = bh_call_show(call, reply, "added webhook", NEW_WEBHOOK);
+	bh_exit result = bh_call_show(call, reply, "added webhook", BH_NEW_WEBHOOK_VIEW);
 	g_autofree char *id = bh_member_shown(reply->json, 0, "id");
 	if (!call->json)
 		bh_remark("Give the secret to the receiver, then try it: bellhop webhook test %s --wait", id);
@@ -141,7 +102,7 @@ static char *method_of(bh_call *call, GError **error)
 	const char *given = bh_args_one(call->args, "method");
 	if (given || !bh_form_needs_method(call->args))
 		return g_strdup(given ? given : "");
-	g_autoptr(bh_reply) webhook = ask_webhook(call, "GET", "", (bh_span){0}, "change", error);
+	g_autoptr(bh_reply) webhook = bh_webhook_ask(call, "GET", "", (bh_span){0}, "change", error);
 	if (!webhook)
 		return NULL;
 	char *method = bh_member_text(webhook->json, 0, "method");
@@ -160,55 +121,24 @@ bh_exit bh_run_webhook_set(bh_call *call, GError **error)
 		bh_usage_error(error, "nothing to change is named; `bellhop webhook set --help` shows what can be");
 		return BH_EXIT_USAGE;
 	}
-	g_autoptr(bh_reply) reply = ask_webhook(call, "PATCH", "", bh_object_end(body), "change", error);
-	return reply ? bh_call_show(call, reply, "changed webhook", WEBHOOK) : BH_EXIT_FAILED;
+	g_autoptr(bh_reply) reply = bh_webhook_ask(call, "PATCH", "", bh_object_end(body), "change", error);
+	return reply ? bh_call_show(call, reply, "changed webhook", BH_WEBHOOK_VIEW) : BH_EXIT_FAILED;
 }
 
 bh_exit bh_run_webhook_remove(bh_call *call, GError **error)
 {
-	g_autoptr(bh_reply) reply = ask_webhook(call, "DELETE", "", (bh_span){0}, "remove", error);
+	g_autoptr(bh_reply) reply = bh_webhook_ask(call, "DELETE", "", (bh_span){0}, "remove", error);
 	if (!reply)
 		return BH_EXIT_FAILED;
 	bh_printf("removed webhook %s\n", bh_args_operand(call->args, 0));
 	return BH_EXIT_DONE;
 }
 
-/* --- Trying it, and its secrets ------------------------------------------------------------ */
-
-static bh_exit wait_for_test(bh_call *call, const bh_reply *accepted, const char *event, const char *delivery,
-			     GError **error)
-{
-	g_autoptr(bh_watch) watch = bh_watch_new(call);
-	bh_watch_delivery(watch, event, delivery, 0);
-	if (!bh_watch_run(watch, error))
-		return BH_EXIT_FAILED;
-	if (call->json)
-		bh_watch_print_json(watch, bh_json_text(accepted->json, 0));
-	else
-		bh_watch_print(watch);
-	return bh_watch_result(watch);
-}
-
-bh_exit bh_run_webhook_test(bh_call *call, GError **error)
-{
-	g_autoptr(bh_reply) reply = ask_webhook(call, "POST", "/test", (bh_span){0}, "test", error);
-	if (!reply)
-		return BH_EXIT_FAILED;
-	g_autofree char *event = bh_member_text(reply->json, 0, "event_id");
-	g_autofree char *delivery = bh_member_text(reply->json, 0, "delivery_id");
-	if (event && delivery && bh_args_has(call->args, "wait"))
-		return wait_for_test(call, reply, event, delivery, error);
-
-	if (call->json)
-		bh_print_body(reply);
-	else
-		bh_printf("test sent: delivery %s\nsee it with: bellhop delivery show %s\n", delivery, delivery);
-	return BH_EXIT_DONE;
-}
+/* --- Its secrets --------------------------------------------------------------------------- */
 
 bh_exit bh_run_webhook_secret(bh_call *call, GError **error)
 {
-	g_autoptr(bh_reply) reply = ask_webhook(call, "GET", "/secret", (bh_span){0}, "show the secret of", error);
+	g_autoptr(bh_reply) reply = bh_webhook_ask(call, "GET", "/secret", (bh_span){0}, "show the secret of", error);
 	if (!reply)
 		return BH_EXIT_FAILED;
 	if (call->json) {
@@ -230,7 +160,7 @@ bh_exit bh_run_webhook_rotate(bh_call *call, GError **error)
 	bh_object_text(body, "overlap", bh_args_one(call->args, "overlap"));
 	bh_object_text(body, "secret", secret);
 	g_autoptr(bh_reply) reply =
-		ask_webhook(call, "POST", "/secret/rotate", bh_object_end(body), "give a new secret to", error);
+		bh_webhook_ask(call, "POST", "/secret/rotate", bh_object_end(body), "give a new secret to", error);
 	if (!reply)
 		return BH_EXIT_FAILED;
 	if (call->json) {

@@ -139,21 +139,6 @@ static bool fill_settings(const bh_args *args, const bh_json *methods, uint32_t 
 
 /* --- The other members --------------------------------------------------------------------- */
 
-/* "a,b" and several times given, blanks around commas allowed: one list. */
-static void fill_events(const bh_args *args, GString *body)
-{
-	g_autoptr(GPtrArray) all = g_ptr_array_new_with_free_func(g_free);
-	for (const char *const *given = bh_args_all(args, "events"); *given; given++) {
-		g_auto(GStrv) parts = g_strsplit(*given, ",", -1);
-		for (char **p = parts; *p; p++)
-			if (*g_strstrip(*p))
-				g_ptr_array_add(all, g_strdup(*p));
-	}
-	g_ptr_array_add(all, NULL);
-	if (bh_args_has(args, "events"))
-		bh_object_list(body, "events", (const char *const *)all->pdata);
-}
-
 /* "Name: value" becomes a member of `headers`; a name to remove becomes null. */
 static bool fill_headers(const bh_args *args, GString *body, GError **error)
 {
@@ -176,16 +161,13 @@ static bool fill_headers(const bh_args *args, GString *body, GError **error)
 	return true;
 }
 
-/* Seconds with what is finer than a second, if anything is: "10", "2.5". */
 static bool fill_timeout(const bh_args *args, GString *body, GError **error)
 {
 	gint64 span = -1;
-	char number[G_ASCII_DTOSTR_BUF_SIZE];
 	if (!bh_args_span(args, "request-timeout", &span, error))
 		return false;
 	if (span >= 0)
-		bh_object_raw(body, "timeout_seconds",
-			      bh_span_of(g_ascii_dtostr(number, sizeof number, (double)span / (double)BH_SECOND)));
+		bh_object_seconds(body, "timeout_seconds", span);
 	return true;
 }
 
@@ -216,7 +198,10 @@ static bool fill_switch(const bh_args *args, GString *body, const char *on, cons
 
 static bool only_one_from_standard_input(const bh_args *args, GError **error)
 {
-	guint count = g_strcmp0(bh_args_one(args, "secret"), "-") == 0;
+	static const char *const whole[] = {"secret", "tls-ca", "tls-cert", "tls-key"};
+	guint count = 0;
+	for (size_t i = 0; i < G_N_ELEMENTS(whole); i++)
+		count += g_strcmp0(bh_args_one(args, whole[i]), "-") == 0;
 	for (const char *const *s = bh_args_all(args, "set"); *s; s++)
 		count += g_str_has_suffix(*s, "=-") && strchr(*s, '=') == *s + strlen(*s) - 2;
 	if (count > 1)
@@ -237,9 +222,11 @@ bool bh_form_fill(const bh_args *args, const bh_json *methods, uint32_t method, 
 		bh_object_list(body, "properties", bh_args_all(args, "property"));
 	if (bh_args_has(args, "all-properties"))
 		bh_object_raw(body, "properties", bh_span_of("null"));
-	fill_events(args, body);
+	if (bh_args_has(args, "events"))
+		bh_object_words(body, "events", bh_args_all(args, "events"));
 	return only_one_from_standard_input(args, error) && fill_settings(args, methods, method, body, error) &&
 	       fill_headers(args, body, error) && fill_timeout(args, body, error) && fill_secret(args, body, error) &&
 	       fill_switch(args, body, "full-payload", "thin-payload", "full_payload", error) &&
-	       fill_switch(args, body, "enable", "disable", "enabled", error);
+	       fill_switch(args, body, "enable", "disable", "enabled", error) && bh_form_fill_pace(args, body, error) &&
+	       bh_form_fill_tls(args, body, error);
 }

@@ -9,6 +9,10 @@
  */
 bool bh_form_fill(const bh_args *args, const bh_json *methods, uint32_t method, GString *body, GError **error);
 
+/* Its parts in webhook_pace.c: --order-by, --coalesce, --rate; --tls-ca and its like. */
+bool bh_form_fill_pace(const bh_args *args, GString *body, GError **error);
+bool bh_form_fill_tls(const bh_args *args, GString *body, GError **error);
+
 /* Does the form's method matter, so that it must be looked up first? */
 bool bh_form_needs_method(const bh_args *args);
 

@@ -1,5 +1,6 @@
 """The commands of the binary, against a running Bellhop and without one."""
 
+import datetime
 import json
 import os
 import pty
@@ -412,6 +413,177 @@ def test_deliveries_are_listed_retried_and_cancelled(install, receiver):
     assert whole["delivery"]["state"] == "delivered" and len(whole["attempts"]["data"]) == 2
     refused = bellhop.run("delivery", "cancel", delivery, check=False)
     assert refused.returncode == 1 and "409 conflict" in refused.stderr
+
+
+# --- Against an API that the test plays ---------------------------------------------------------
+
+
+@pytest.fixture
+def played(make_receiver):
+    """An API of canned answers: played({"GET /v1/x": [answer, answer ...]}); the last one of a list goes on for ever."""
+
+    def play(table):
+        lock = threading.Lock()
+        left = {key: list(value) if isinstance(value, list) else [value] for key, value in table.items()}
+
+        def script(exchange):
+            request = exchange.request
+            with lock:
+                turns = left[f"{request.method} {request.target.split('?')[0]}"]
+                answer = turns.pop(0) if len(turns) > 1 else turns[0]
+            status, body = answer if isinstance(answer, tuple) else (200, answer)
+            exchange.send(reply(status, json.dumps(body).encode(), [("Content-Type", "application/json")]))
+
+        double = make_receiver(script)
+        double.bodies_of = lambda path: [json.loads(r.body or b"null") for r in list(double.requests) if r.target.split("?")[0] == path]
+        double.options = ["--server", f"http://{double.address}", "--key", "bhk_x"]
+        return double
+
+    return play
+
+
+WEBHOOK, DELIVERY, RECOVERY = "whk_04f2k8m1q7zr0", "dlv_04f2k8m1q7zr1", "rec_04f2k8m1q7zr2"
+
+
+def recovery(recovered, state="running", total=137):
+    return {"id": RECOVERY, "webhook_id": WEBHOOK, "since": "2026-11-25T08:00:00Z", "state": state, "total": total, "recovered": recovered,
+            "per_second": 20, "created_at": "2026-11-25T09:00:00Z", "ended_at": None if state == "running" else "2026-11-25T09:01:00Z"}  # fmt: skip
+
+
+def test_recover_counts_before_anything_is_sent(played):
+    double = played({f"POST /v1/webhooks/{WEBHOOK}/recover": [{"count": 137, "more": False}, {"count": 1000000, "more": True}, {"count": 0, "more": False}]})
+    first, more, none = (without_server("recover", WEBHOOK, "--since", since, "--dry-run", *double.options) for since in ("2d", "5h", "2026-11-25T09:00:00+01:00"))
+    assert first.returncode == 0 and first.stdout == f"137 deliveries of webhook {WEBHOOK} would be sent again\n"
+    assert more.stdout.startswith("more than 1000000") and none.stdout.startswith("nothing to recover")
+    asked = double.bodies_of(f"/v1/webhooks/{WEBHOOK}/recover")
+    assert asked[2] == {"since": "2026-11-25T08:00:00.000000Z", "dry_run": True}
+    ago = [datetime.datetime.now(datetime.timezone.utc) - datetime.datetime.fromisoformat(body["since"].replace("Z", "+00:00")) for body in asked[:2]]
+    assert abs(ago[0] - datetime.timedelta(days=2)) < datetime.timedelta(minutes=2) and abs(ago[1] - datetime.timedelta(hours=5)) < datetime.timedelta(minutes=2)
+
+
+def test_recover_tells_start_and_end_in_plain_lines(played):
+    double = played({
+        f"POST /v1/webhooks/{WEBHOOK}/recover": (202, recovery(0)),
+        f"GET /v1/recoveries/{RECOVERY}": [recovery(20), recovery(80), recovery(137, "done")],
+    })  # fmt: skip
+    done = without_server("recover", WEBHOOK, "--since", "2d", "--rate", "20", *double.options)
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.splitlines() == [f"recovery {RECOVERY}: 137 deliveries of webhook {WEBHOOK} to send again, 20 a second (about 7.0 s)",
+                                        f"recovery {RECOVERY} is done: 137 deliveries on the way again"]  # fmt: skip
+    assert done.stderr == f"What becomes of them: bellhop delivery list --webhook {WEBHOOK}\n"
+    assert double.bodies_of(f"/v1/webhooks/{WEBHOOK}/recover")[0]["per_second"] == 20
+
+
+def test_recover_draws_a_bar_on_a_terminal(played):
+    double = played({
+        f"POST /v1/webhooks/{WEBHOOK}/recover": (202, recovery(0)),
+        f"GET /v1/recoveries/{RECOVERY}": [recovery(68), recovery(137, "done")],
+    })  # fmt: skip
+    shown = on_a_terminal("recover", WEBHOOK, "--since", "2d", *double.options)
+    assert "\r[----" in shown and "\r[####" in shown and "68 of 137  about 4.0 s left\033[K" in shown and "is done" in shown
+    plain = on_a_terminal("recover", WEBHOOK, "--since", "2d", *double.options, env={"TERM": "dumb"})
+    assert "[#" not in plain and "is done" in plain
+
+
+def test_recover_goes_on_when_nobody_watches_any_more(played):
+    double = played({
+        f"POST /v1/webhooks/{WEBHOOK}/recover": (202, recovery(0)),
+        f"GET /v1/recoveries/{RECOVERY}": recovery(20),
+        f"POST /v1/recoveries/{RECOVERY}/cancel": [recovery(34, "cancelled"), (409, {"code": "conflict", "detail": "It has ended."})],
+        "GET /v1/recoveries": {"data": [recovery(34, "cancelled")], "next": None},
+    })  # fmt: skip
+    watching = subprocess.Popen([str(BINARY), "recover", WEBHOOK, "--since", "2d", *double.options], stdout=subprocess.PIPE, stderr=subprocess.PIPE,
+                                text=True, env=environment())  # fmt: skip
+    wait_for(lambda: len(double.requests) > 2, "the recovery to be watched")
+    watching.send_signal(signal.SIGINT)
+    out, err = watching.communicate(timeout=30)
+    assert watching.returncode == 1 and f"recovery {RECOVERY} goes on: 20 of 137" in out and f"bellhop recovery cancel {RECOVERY}" in err
+    assert not [r for r in double.requests if "cancel" in r.target]
+
+    detached = without_server("recover", WEBHOOK, "--since", "2d", "--detach", *double.options)
+    assert detached.returncode == 0 and "is done" not in detached.stdout and RECOVERY in detached.stdout
+    cancelled = without_server("recovery", "cancel", RECOVERY, *double.options)
+    assert cancelled.returncode == 0 and re.search(r"state +cancelled", cancelled.stdout) and re.search(r"sent again +34", cancelled.stdout)
+    assert without_server("recovery", "cancel", RECOVERY, *double.options).returncode == 1
+    listed = without_server("recovery", "list", "--webhook", WEBHOOK, *double.options)
+    assert RECOVERY in listed.stdout and "cancelled" in listed.stdout and double.requests[-1].target == f"/v1/recoveries?webhook_id={WEBHOOK}&limit=100"
+
+
+def test_recover_that_somebody_else_cancelled_is_no_success(played):
+    double = played({f"POST /v1/webhooks/{WEBHOOK}/recover": (202, recovery(0)), f"GET /v1/recoveries/{RECOVERY}": recovery(34, "cancelled")})
+    done = without_server("recover", WEBHOOK, "--since", "2d", *double.options)
+    assert done.returncode == 1 and "was cancelled: 34 of 137 sent again" in done.stdout
+    told = without_server("recover", WEBHOOK, "--since", "2d", "--json", *double.options)
+    assert told.returncode == 1 and json.loads(told.stdout) == recovery(34, "cancelled")
+
+
+def test_recover_asks_for_what_it_needs(played):
+    double = played({f"POST /v1/webhooks/{WEBHOOK}/recover": (409, {"code": "webhook_disabled", "detail": "It is disabled."})})
+    for words, says in [([WEBHOOK], "how far back"), ([WEBHOOK, "--since", "yesterday"], "neither a span"), ([RECOVERY, "--since", "2d"], "is the id of a recovery"),
+                        ([WEBHOOK, "--since", "2d", "--rate", "0"], "--rate")]:  # fmt: skip
+        done = without_server("recover", *words, *double.options)
+        assert done.returncode == 2 and says in done.stderr, done.stderr
+    assert not double.requests
+    refused = without_server("recover", WEBHOOK, "--since", "2d", *double.options)
+    assert refused.returncode == 1 and "409 webhook_disabled" in refused.stderr and "bellhop webhook test WEBHOOK --enable" in refused.stderr
+
+
+def delivery(state, **more):
+    return {"id": DELIVERY, "event_id": "evt_1", "webhook_id": WEBHOOK, "state": state, "attempts": 1, "reason": None, "due_at": None, **more}
+
+
+def answers_to_test(state, webhook):
+    """The answers to `webhook test --enable` of which the test ends in `state`."""
+    return {
+        f"POST /v1/webhooks/{WEBHOOK}/test": (202, {"event_id": "evt_1", "delivery_id": DELIVERY}),
+        f"GET /v1/deliveries/{DELIVERY}": delivery(state, reason=None if state == "delivered" else "It answered 500."),
+        f"GET /v1/deliveries/{DELIVERY}/attempts": {"data": [], "next": None},
+        f"GET /v1/webhooks/{WEBHOOK}": webhook,
+    }
+
+
+def test_a_test_that_is_delivered_enables(played):
+    disabled, enabled = {"id": WEBHOOK, "enabled": False}, {"id": WEBHOOK, "enabled": True}
+    double = played(answers_to_test("delivered", [disabled, disabled, enabled]))
+    done = without_server("webhook", "test", WEBHOOK, "--enable", "--held", "newest", *double.options)
+    assert done.returncode == 0 and f"webhook {WEBHOOK} is enabled again. Of what it held only the newest is sent." in done.stdout
+    assert double.bodies_of(f"/v1/webhooks/{WEBHOOK}/test") == [{"enable": True, "held": "newest"}]
+    told = json.loads(without_server("webhook", "test", WEBHOOK, "--enable", "--json", *double.options).stdout)
+    assert told["webhook"] == enabled and told["settled"] is True and told["data"][0]["delivery"]["state"] == "delivered"
+
+
+def test_a_test_that_fails_enables_nothing(played):
+    double = played(answers_to_test("exhausted", {"id": WEBHOOK, "enabled": False}))
+    done = without_server("webhook", "test", WEBHOOK, "--enable", *double.options)
+    assert done.returncode == 1 and f"webhook {WEBHOOK} stays disabled" in done.stdout and "exhausted" in done.stdout
+    slow = played(answers_to_test("pending", {"id": WEBHOOK, "enabled": False}))
+    done = without_server("webhook", "test", WEBHOOK, "--enable", "--timeout", "200ms", *slow.options)
+    assert done.returncode == 1 and "not enabled yet" in done.stdout
+    assert without_server("webhook", "test", WEBHOOK, "--held", "all", *slow.options).returncode == 2
+
+
+def test_explain_and_replay_tell_of_what_waits_and_what_went_instead(played):
+    verdicts = [
+        {"webhook_id": WEBHOOK, "webhook_name": "Rates", "manager_id": "7", "verdict": "coalesced", "sentence": "s", "delivery_id": DELIVERY, "state": "coalesced",
+         "superseded_by": "dlv_04f2k8m1q7zr9", "round": 0},
+        {"webhook_id": WEBHOOK, "webhook_name": "Rates", "manager_id": "7", "verdict": "triggered", "sentence": "s", "delivery_id": "dlv_2", "state": "pending",
+         "superseded_by": None, "round": 1},
+    ]  # fmt: skip
+    event = {"id": "evt_04f2k8m1q7zr0", "type": "booking_added", "property_id": "12", "accepted_at": "2026-11-25T08:00:00Z"}
+    double = played({
+        "GET /v1/events/evt_04f2k8m1q7zr0": event,
+        "GET /v1/events/evt_04f2k8m1q7zr0/verdicts": {"event": "evt_04f2k8m1q7zr0", "data": verdicts},
+        "POST /v1/events/evt_04f2k8m1q7zr0/replay": (202, {"event_id": "evt_04f2k8m1q7zr0", "data": verdicts[1:]}),
+        f"GET /v1/deliveries/{DELIVERY}": delivery("coalesced", superseded_by="dlv_04f2k8m1q7zr9"),
+        "GET /v1/deliveries/dlv_2": delivery("pending", waits_for_earlier=True, order_key="41"),
+    })  # fmt: skip
+    explained = without_server("explain", "evt_04f2k8m1q7zr0", *double.options).stdout
+    assert re.search(r"coalesced +coalesced .*The newer dlv_04f2k8m1q7zr9 went in its place", explained)
+    assert re.search(r'replay 1 .*triggered +pending .*waits until an earlier one with the order key "41"', explained)
+    replayed = without_server("event", "replay", "evt_04f2k8m1q7zr0", "--webhook", WEBHOOK, *double.options)
+    assert replayed.returncode == 0 and replayed.stdout.startswith("replayed event evt_04f2k8m1q7zr0\n") and "dlv_2" in replayed.stdout
+    assert double.bodies_of("/v1/events/evt_04f2k8m1q7zr0/replay") == [{"webhook_id": WEBHOOK}]
+    assert json.loads(without_server("event", "replay", "evt_04f2k8m1q7zr0", "--json", *double.options).stdout)["data"] == verdicts[1:]
 
 
 # --- listen and verify --------------------------------------------------------------------------

@@ -7,6 +7,7 @@
 #include "cli/problem.h"
 #include "cli/webhook_form.h"
 
+#include <glib/gstdio.h>
 #include <stdbool.h>
 #include <string.h>
 
@@ -151,19 +152,14 @@ static void a_wrong_command_gets_the_one_that_was_meant(void)
 	const struct {
 		const char *typed, *meant; /* NULL: only that there is none */
 	} rows[] = {
-		{"webook list", "webhook list"},
-		{"webhooks list", "webhook list"},
-		{"webhook lst", "webhook list"},
-		{"list webhooks", "webhook list"},
-		{"webhook create", "webhook add"},
-		{"hook ls", "webhook list"},
-		{"deliveries", "delivery"},
-		{"delivery replay dlv_1", "delivery retry"},
-		{"evnt show", "event show"},
-		{"start", "serve"},
-		{"sned booking_added", "send"},
-		{"webhook frobnicate", NULL},
-		{"xyz", NULL},
+		{"webook list", "webhook list"},   {"webhooks list", "webhook list"},
+		{"webhook lst", "webhook list"},   {"list webhooks", "webhook list"},
+		{"webhook create", "webhook add"}, {"hook ls", "webhook list"},
+		{"deliveries", "delivery"},        {"delivery replay dlv_1", "delivery retry"},
+		{"evnt show", "event show"},       {"start", "serve"},
+		{"sned booking_added", "send"},    {"webhook recover whk_1", "recover"},
+		{"event explain", "explain"},      {"recovry list", "recovery list"},
+		{"webhook frobnicate", NULL},      {"xyz", NULL},
 	};
 	for (size_t i = 0; i < G_N_ELEMENTS(rows); i++) {
 		int used;
@@ -442,6 +438,15 @@ static void options_become_the_api_s_members(void)
 		{"--timeout 2500ms", "{\"timeout_seconds\":2.5}"},
 		{"--enable --held newest", "{\"held\":\"newest\",\"enabled\":true}"},
 		{"--disable --thin-payload", "{\"full_payload\":false,\"enabled\":false}"},
+		{"--order-by contract_uid", "{\"order_by\":\"contract_uid\"}"},
+		{"--coalesce 30s --coalesce-by 'property, room_uid' --coalesce-by rate",
+		 "{\"coalesce\":{\"seconds\":30,\"fields\":[\"property\",\"room_uid\",\"rate\"]}}"},
+		{"--coalesce 90", "{\"coalesce\":{\"seconds\":90}}"},
+		{"--coalesce 1500ms", "{\"coalesce\":{\"seconds\":1.5}}"},
+		{"--rate 60/1m", "{\"rate_limit\":{\"requests\":60,\"seconds\":60}}"},
+		{"--rate 5/s", "{\"rate_limit\":{\"requests\":5,\"seconds\":1}}"},
+		{"--no-order --no-coalesce --no-rate", "{\"order_by\":null,\"coalesce\":null,\"rate_limit\":null}"},
+		{"--no-tls-ca --no-tls-cert", "{\"tls\":{\"ca\":null,\"certificate\":null,\"key\":null}}"},
 	};
 	for (size_t i = 0; i < G_N_ELEMENTS(rows); i++) {
 		g_autoptr(GError) error = NULL;
@@ -465,6 +470,17 @@ static void wrong_settings_are_named(void)
 		{"--header broken", "'Name: value'"},
 		{"--enable --disable", "contradict"},
 		{"--set note=- --set url=-", "only one"},
+		{"--tls-key - --tls-cert=-", "only one"},
+		{"--order-by x --no-order", "contradict"},
+		{"--coalesce-by x --no-coalesce", "contradict"},
+		{"--coalesce soon", "span of time"},
+		{"--rate 60", "60/1m"},
+		{"--rate 0/1m", "60/1m"},
+		{"--rate 5/10ms", "60/1m"},
+		{"--rate x/1m", "60/1m"},
+		{"--tls-cert c --no-tls-cert", "contradict"},
+		{"--tls-key k --no-tls-cert", "contradict"},
+		{"--tls-ca /dev/null", "no PEM"},
 	};
 	for (size_t i = 0; i < G_N_ELEMENTS(rows); i++) {
 		g_autoptr(GError) error = NULL;
@@ -473,6 +489,36 @@ static void wrong_settings_are_named(void)
 		g_assert_error(error, BH_USAGE_ERROR, 0);
 		g_assert_nonnull(strstr(error->message, rows[i].says));
 	}
+}
+
+static void certificates_are_read_from_files(void)
+{
+	static const char pem[] = "-----BEGIN CERTIFICATE-----\nAAAA\n-----END CERTIFICATE-----\n";
+	g_autofree char *folder = g_dir_make_tmp("cli-XXXXXX", NULL);
+	g_autofree char *file = g_build_filename(folder, "a.pem", NULL);
+	g_autofree char *line = g_strdup_printf("--tls-ca %s --tls-cert=@%s", file, file);
+	g_autofree char *broken = g_strdup_printf("--tls-key %s", file);
+	g_autofree char *missing = g_strdup_printf("--tls-key %s/none", folder);
+	g_autoptr(GError) error = NULL;
+
+	g_assert_true(g_file_set_contents(file, pem, -1, NULL));
+	g_autofree char *body = form_of(line, &error);
+	g_assert_no_error(error);
+	g_assert_cmpstr(body, ==,
+			"{\"tls\":{\"ca\":\"-----BEGIN CERTIFICATE-----\\nAAAA\\n-----END CERTIFICATE-----\\n\","
+			"\"certificate\":\"-----BEGIN CERTIFICATE-----\\nAAAA\\n-----END CERTIFICATE-----\\n\"}}");
+
+	g_assert_true(g_file_set_contents(file, "\x30\x82\0\x01", 4, NULL)); /* as DER begins */
+	g_assert_null(form_of(broken, &error));
+	g_assert_error(error, BH_USAGE_ERROR, 0);
+	g_assert_nonnull(strstr(error->message, "openssl x509 -inform der"));
+	g_clear_error(&error);
+	g_assert_null(form_of(missing, &error));
+	g_assert_error(error, BH_ERROR, BH_ERROR_IO);
+	g_assert_nonnull(strstr(error->message, "--tls-key: cannot open"));
+
+	g_unlink(file);
+	g_rmdir(folder);
 }
 
 static void a_method_that_is_not_there_is_named_with_those_that_are(void)
@@ -526,6 +572,27 @@ static void a_busy_server_says_when_to_come_back(void)
 	g_assert_cmpint(code, ==, BH_ERROR_BUSY);
 }
 
+static void new_problems_come_with_a_next_step(void)
+{
+	const struct {
+		int status;
+		const char *body, *retry_after, *says;
+		int code;
+	} rows[] = {
+		{508, "{\"code\":\"loop_detected\",\"detail\":\"d\"}", NULL, "--channel", BH_ERROR_CONFLICT},
+		{429, "{\"code\":\"too_many_events\",\"detail\":\"d\"}", "1", "intake_rate", BH_ERROR_BUSY},
+		{409, "{\"code\":\"webhook_disabled\",\"detail\":\"d\"}", NULL, "webhook test WEBHOOK --enable",
+		 BH_ERROR_CONFLICT},
+	};
+	for (size_t i = 0; i < G_N_ELEMENTS(rows); i++) {
+		int code;
+		g_autofree char *said = problem(rows[i].status, rows[i].body, rows[i].retry_after, &code);
+		g_assert_nonnull(strstr(said, rows[i].says));
+		g_assert_true(!rows[i].retry_after || g_str_has_suffix(said, "\nTry again in 1 s."));
+		g_assert_cmpint(code, ==, rows[i].code);
+	}
+}
+
 static void what_is_no_problem_document_is_shown_shortened_and_harmless(void)
 {
 	int code;
@@ -569,12 +636,14 @@ int main(int argc, char **argv)
 	g_test_add_func("/cli/a large file is cut by its bytes", a_large_file_is_cut_by_its_bytes);
 	g_test_add_func("/cli/options become the API's members", options_become_the_api_s_members);
 	g_test_add_func("/cli/wrong settings are named", wrong_settings_are_named);
+	g_test_add_func("/cli/certificates are read from files", certificates_are_read_from_files);
 	g_test_add_func("/cli/a method that is not there is named with those that are",
 			a_method_that_is_not_there_is_named_with_those_that_are);
 	g_test_add_func("/cli/a problem says what, why, where and what to do",
 			a_problem_says_what_why_where_and_what_to_do);
 	g_test_add_func("/cli/a syntax problem names line and column", a_syntax_problem_names_line_and_column);
 	g_test_add_func("/cli/a busy server says when to come back", a_busy_server_says_when_to_come_back);
+	g_test_add_func("/cli/new problems come with a next step", new_problems_come_with_a_next_step);
 	g_test_add_func("/cli/what is no problem document is shown shortened and harmless",
 			what_is_no_problem_document_is_shown_shortened_and_harmless);
 	return g_test_run();

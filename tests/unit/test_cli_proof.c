@@ -241,6 +241,30 @@ static void a_line_tells_what_arrived(void)
 	g_assert_null(strchr(out->str, '\033'));
 }
 
+static void the_number_of_what_is_sent_in_order_is_shown(void)
+{
+	const struct {
+		const char *body, *line, *json;
+	} rows[] = {
+		{"{\"type\":\"a\",\"data\":{},\"sequence\":7}", "  #7  ", "\"sequence\":7,"},
+		{"{\"data\":{\"task\":\"a\"},\"sequence\":12}", "  #12  ", "\"sequence\":12,"},
+		{"{\"type\":\"a\",\"data\":{\"sequence\":7}}", NULL, "\"sequence\":null,"},
+		{"{\"type\":\"a\",\"sequence\":\"x\"}", NULL, "\"sequence\":null,"},
+	};
+	g_autoptr(GPtrArray) none = g_ptr_array_new();
+	g_autoptr(GHashTable) seen = new_seen();
+	for (size_t i = 0; i < G_N_ELEMENTS(rows); i++) {
+		g_autoptr(bh_heard) heard = hear(rows[i].body, NULL);
+		g_autoptr(GString) line = g_string_new(NULL);
+		g_autoptr(GString) json = g_string_new(NULL);
+		bh_heard_judge(heard, none, 300, seen);
+		bh_heard_line(heard, (bh_screen){.width = 120}, line);
+		bh_heard_json(heard, json);
+		g_assert_true(rows[i].line ? strstr(line->str, rows[i].line) != NULL : !strchr(line->str, '#'));
+		g_assert_nonnull(strstr(json->str, rows[i].json));
+	}
+}
+
 static void json_of_a_request_is_one_valid_line(void)
 {
 	g_autoptr(GPtrArray) secrets = the_secret();
@@ -286,6 +310,8 @@ int main(int argc, char **argv)
 			a_forged_request_does_not_make_the_real_one_a_repeat);
 	g_test_add_func("/cli/listen/type and age come from either shape", type_and_age_come_from_either_shape);
 	g_test_add_func("/cli/listen/a line tells what arrived", a_line_tells_what_arrived);
+	g_test_add_func("/cli/listen/the number of what is sent in order is shown",
+			the_number_of_what_is_sent_in_order_is_shown);
 	g_test_add_func("/cli/listen/JSON of a request is one valid line", json_of_a_request_is_one_valid_line);
 	return g_test_run();
 }

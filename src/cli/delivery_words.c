@@ -1,0 +1,27 @@
+#include "cli/delivery_words.h"
+
+#include "cli/member.h"
+
+char *bh_delivery_waits_for(const bh_view *view, const bh_json *json, uint32_t delivery)
+{
+	if (!bh_member_true(json, delivery, "waits_for_earlier"))
+		return NULL;
+	g_autofree char *key = bh_member_shown(json, delivery, "order_key");
+	return key ? g_strdup_printf("an earlier one with the order key \"%s\"", key) : g_strdup("an earlier one");
+}
+
+char *bh_delivery_why(const bh_view *view, const bh_json *json, uint32_t delivery)
+{
+	g_autofree char *reason = bh_member_shown(json, delivery, "reason");
+	g_autofree char *newer = bh_member_shown(json, delivery, "superseded_by");
+	g_autofree char *earlier = bh_delivery_waits_for(view, json, delivery);
+	GString *why = g_string_new(reason ? reason : "");
+	if (newer)
+		g_string_append_printf(why, " The newer %s went in its place.", newer);
+	if (earlier)
+		g_string_append_printf(why, " It waits until %s has ended.", earlier);
+	char *text = g_strstrip(g_string_free(why, FALSE));
+	if (!*text)
+		g_clear_pointer(&text, g_free);
+	return text;
+}
