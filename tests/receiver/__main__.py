@@ -21,6 +21,7 @@ It prints one JSON object a line, with `event` and `at` (seconds of the machine'
     head        as request, without body: of a request whose rule begins with `read`, before that is done
     request     connection, request (1, 2 ...), rule (the line of its rule), wall (Unix time), method, target, version, headers
                 ([[name, value], ...]), body (text; null if it is no UTF-8, and then body_base64). `at` is when its head was there
+    answered    connection, request: the steps of its rule are through, and have not ended the connection
     closed      connection, how, received, sent, unread (bytes)
     wrong       what: a command on stdin that could not be read
 

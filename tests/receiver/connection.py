@@ -54,6 +54,7 @@ class Connection:
         else:
             self._read_body()
         self._follow(steps)
+        self.server.report("answered", connection=self.number, request=request.number)
         self._read_body()
         self.request = None
 

@@ -89,6 +89,10 @@ class Scripted:
     def open_connections(self):
         return self.connections - len(self.of_kind("closed"))
 
+    def answered_at(self):
+        """When each request (by its number) had its answer."""
+        return {told["request"]: told["at"] for told in self.of_kind("answered")}
+
     @property
     def ids(self):
         return [request.id for request in list(self.requests)]
