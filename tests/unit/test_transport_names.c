@@ -4,7 +4,6 @@
  */
 #include "transport/transport.h"
 
-#include "receiver.h"
 #include "transport_rig.h"
 
 #include <netdb.h>
@@ -129,10 +128,7 @@ static void hold(bool held)
 
 /* --------------------------------------------------------------------------------------------- */
 
-static const act POLITE[] = {{READ}, {SEND, "HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n"}, {AGAIN}};
-static const act *const ALL_POLITE[] = {POLITE, NULL};
-
-static char *url_of(const char *name, const receiver *r)
+static char *url_at(const char *name, const receiver *r)
 {
 	return g_strdup_printf("http://%s:%u/", name, r->port);
 }
@@ -142,7 +138,7 @@ static void a_name_is_looked_up_once_and_goes_out_as_host(void)
 	g_autoptr(receiver) service = receiver_start(ALL_POLITE);
 	g_auto(rig) r = rig_open((rig_options){0});
 	g_auto(got) first = {0}, second = {0};
-	g_autofree char *url = url_of("One.TEST.", service),
+	g_autofree char *url = url_at("One.TEST.", service),
 			*host = g_strdup_printf("\r\nHost: one.test:%u\r\n", service->port);
 	unsigned before = asked();
 
@@ -163,7 +159,7 @@ static void an_address_is_not_looked_up(void)
 	g_autoptr(receiver) service = receiver_start(ALL_POLITE);
 	g_auto(rig) r = rig_open((rig_options){0});
 	g_auto(got) g = {0}, g6 = {0};
-	g_autofree char *url = url_of("127.1", service), *url6 = url_of("[::1]", service);
+	g_autofree char *url = url_at("127.1", service), *url6 = url_at("[::1]", service);
 	unsigned before = asked();
 
 	rig_exchange(&r, &g, url, "{}");
@@ -204,7 +200,7 @@ static void of_several_addresses_one_that_is_allowed_and_alive_is_enough(void)
 	for (size_t i = 0; i < G_N_ELEMENTS(NAMES_WITH_A_LIVE_ONE); i++) {
 		g_auto(rig) r = rig_open((rig_options){0});
 		g_auto(got) g = {0};
-		g_autofree char *url = url_of(NAMES_WITH_A_LIVE_ONE[i], service);
+		g_autofree char *url = url_at(NAMES_WITH_A_LIVE_ONE[i], service);
 		g_autofree char *address = g_strdup_printf("127.0.0.1:%u", service->port);
 
 		rig_exchange(&r, &g, url, "{}");
@@ -236,7 +232,7 @@ static void an_address_that_swallows_packets_does_not_hide_one_that_lives(void)
 	g_autoptr(receiver) service = receiver_start(ALL_POLITE);
 	g_auto(rig) r = rig_open((rig_options){.connect_timeout = 400 * BH_MILLISECOND});
 	g_auto(got) g = {0};
-	g_autofree char *url = url_of("hole.test", service);
+	g_autofree char *url = url_at("hole.test", service);
 	int sockets[8];
 
 	fill_a_hole(sockets, service->port);
@@ -253,7 +249,7 @@ static void an_allowed_address_that_is_dead_is_no_matter_for_the_guard(void)
 	g_autoptr(receiver) service = receiver_start(ALL_POLITE);
 	g_auto(rig) r = rig_open((rig_options){0});
 	g_auto(got) g = {0};
-	g_autofree char *url = url_of("dead-and-inward.test", service);
+	g_autofree char *url = url_at("dead-and-inward.test", service);
 
 	rig_exchange(&r, &g, url, "{}");
 
@@ -265,7 +261,7 @@ static void a_name_whose_address_changes_never_reaches_a_refused_one(void)
 {
 	g_autoptr(receiver) outside = receiver_start_at("127.0.0.2", ALL_POLITE, NULL);
 	g_autoptr(receiver) inside = receiver_start_at("127.0.0.1", ALL_POLITE, NULL);
-	g_autofree char *at_outside = url_of("rebind.test", outside), *at_inside = url_of("rebind.test", inside);
+	g_autofree char *at_outside = url_at("rebind.test", outside), *at_inside = url_at("rebind.test", inside);
 	unsigned sent = 0, refused = 0;
 
 	for (int i = 0; i < 20; i++) {
@@ -307,7 +303,7 @@ static void a_name_server_that_hangs_holds_up_nobody(void)
 	g_autoptr(receiver) service = receiver_start(ALL_POLITE);
 	g_auto(rig) r = rig_open((rig_options){.dns_timeout = 300 * BH_MILLISECOND});
 	g_auto(got) hanging = {0}, short_of_time = {0};
-	g_autofree char *url = url_of("127.0.0.1", service);
+	g_autofree char *url = url_at("127.0.0.1", service);
 	bh_mono begin = bh_clock_mono();
 
 	hold(true);

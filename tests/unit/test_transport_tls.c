@@ -1,7 +1,6 @@
 /* TLS against servers with something wrong. The certificates are made here, for each run anew. */
 #include "transport/transport.h"
 
-#include "receiver.h"
 #include "transport_rig.h"
 
 #include <glib/gstdio.h>
@@ -9,9 +8,6 @@
 #include <openssl/x509v3.h>
 
 #define DAY (24 * 60 * 60L)
-
-static const act POLITE[] = {{READ}, {SEND, "HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n"}, {AGAIN}};
-static const act *const ALL_POLITE[] = {POLITE, NULL};
 
 /* --- Certificates ----------------------------------------------------------------------------- */
 
@@ -106,11 +102,6 @@ static rig rig_with_authority(void)
 	return rig_open((rig_options){.ca_file = authority_file});
 }
 
-static char *url_of(const receiver *r)
-{
-	return g_strdup_printf("https://127.0.0.1:%u/", r->port);
-}
-
 /* ----------------------------------------------------------------------------------------------- */
 
 static void a_good_certificate_is_believed_and_the_connection_kept(void)
@@ -120,7 +111,7 @@ static void a_good_certificate_is_believed_and_the_connection_kept(void)
 	g_autoptr(receiver) service = receiver_start_at("127.0.0.1", ALL_POLITE, tls);
 	g_auto(rig) r = rig_with_authority();
 	g_auto(got) first = {0}, second = {0};
-	g_autofree char *url = url_of(service);
+	g_autofree char *url = https_url_of(service);
 
 	rig_exchange(&r, &first, url, "{}");
 	rig_exchange(&r, &second, url, "{}");
@@ -153,7 +144,7 @@ static void sessions_are_resumed_also_with_many_receivers(void)
 	for (int round = 0; round < 2; round++) {
 		for (int i = 0; i < MANY; i++) {
 			g_auto(got) g = {0};
-			g_autofree char *url = url_of(services[i]);
+			g_autofree char *url = https_url_of(services[i]);
 			rig_exchange(&r, &g, url, "{}");
 			g_assert_cmpint(g.answer.status, ==, 200);
 		}
@@ -198,7 +189,7 @@ static void a_bad_certificate_stops_before_a_byte_of_the_request(void)
 		g_autoptr(receiver) service = receiver_start_at("127.0.0.1", ALL_POLITE, tls);
 		g_auto(rig) r = rig_with_authority();
 		g_auto(got) g = {0};
-		g_autofree char *url = url_of(service);
+		g_autofree char *url = https_url_of(service);
 
 		rig_exchange(&r, &g, url, "{}");
 
@@ -217,7 +208,7 @@ static void an_expired_certificate_names_the_day(void)
 	g_autoptr(receiver) service = receiver_start_at("127.0.0.1", ALL_POLITE, tls);
 	g_auto(rig) r = rig_with_authority();
 	g_auto(got) g = {0};
-	g_autofree char *url = url_of(service);
+	g_autofree char *url = https_url_of(service);
 	struct tm day;
 	char text[16];
 
@@ -238,7 +229,7 @@ static void tls_before_1_2_is_refused(void)
 	g_autoptr(receiver) service = receiver_start_at("127.0.0.1", ALL_POLITE, tls);
 	g_auto(rig) r = rig_with_authority();
 	g_auto(got) g = {0};
-	g_autofree char *url = url_of(service);
+	g_autofree char *url = https_url_of(service);
 
 	rig_exchange(&r, &g, url, "{}");
 
@@ -259,7 +250,7 @@ static void a_client_certificate_that_is_wanted_is_said_to_be(void)
 		g_autoptr(receiver) service = receiver_start_at("127.0.0.1", ALL_POLITE, tls);
 		g_auto(rig) r = rig_with_authority();
 		g_auto(got) g = {0};
-		g_autofree char *url = url_of(service);
+		g_autofree char *url = https_url_of(service);
 
 		rig_exchange(&r, &g, url, "{}");
 
@@ -275,7 +266,7 @@ static void what_speaks_no_tls_is_said_not_to(void)
 	g_autoptr(receiver) service = receiver_start((const act *const[]){PLAIN, NULL});
 	g_auto(rig) r = rig_with_authority();
 	g_auto(got) g = {0};
-	g_autofree char *url = url_of(service);
+	g_autofree char *url = https_url_of(service);
 
 	rig_exchange(&r, &g, url, "{}");
 
@@ -292,7 +283,7 @@ static void a_handshake_that_is_broken_off_is_a_tls_failure(void)
 		g_autoptr(receiver) service = receiver_start((const act *const[]){scripts[i], NULL});
 		g_auto(rig) r = rig_with_authority();
 		g_auto(got) g = {0};
-		g_autofree char *url = url_of(service);
+		g_autofree char *url = https_url_of(service);
 
 		rig_exchange(&r, &g, url, "{}");
 
@@ -303,11 +294,11 @@ static void a_handshake_that_is_broken_off_is_a_tls_failure(void)
 
 static void a_handshake_that_hangs_ends_at_its_own_time_out(void)
 {
-	static const act SILENT[] = {{HOLD}};
-	g_autoptr(receiver) service = receiver_start((const act *const[]){SILENT, NULL});
+	static const act HANGS[] = {{HOLD}};
+	g_autoptr(receiver) service = receiver_start((const act *const[]){HANGS, NULL});
 	g_auto(rig) r = rig_open((rig_options){.ca_file = authority_file, .tls_timeout = 200 * BH_MILLISECOND});
 	g_auto(got) own = {0}, total = {0};
-	g_autofree char *url = url_of(service);
+	g_autofree char *url = https_url_of(service);
 
 	rig_exchange(&r, &own, url, "{}");
 	rig_start(&r, &total, &(bh_request){.url = url, .total_timeout = 100 * BH_MILLISECOND});
@@ -326,7 +317,7 @@ static void the_authorities_of_a_file_are_the_only_ones(void)
 	g_autoptr(receiver) service = receiver_start_at("127.0.0.1", ALL_POLITE, tls);
 	g_auto(rig) r = rig_open((rig_options){0}); /* the system's */
 	g_auto(got) g = {0};
-	g_autofree char *url = url_of(service);
+	g_autofree char *url = https_url_of(service);
 
 	rig_exchange(&r, &g, url, "{}");
 

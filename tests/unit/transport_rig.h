@@ -1,6 +1,7 @@
 /* A transport with its own little loop, and what its transfers came to. For tests only. */
 #pragma once
 
+#include "receiver.h"
 #include "transport/transport.h"
 
 #include <sys/epoll.h>
@@ -144,4 +145,60 @@ static inline uint64_t rig_connections(rig *r)
 
 	bh_transport_stats_read(r->transport, &stats);
 	return stats.connections;
+}
+
+/* --- What receivers answer, and what came of it ---------------------------------------------- */
+
+#define OK_EMPTY "HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n"
+
+static const act POLITE[] = {{READ}, {SEND, OK_EMPTY}, {AGAIN}};
+static const act *const ALL_POLITE[] = {POLITE, NULL};
+static const act SILENT[] = {{READ}, {HOLD}};
+
+static inline char *url_of(const receiver *r)
+{
+	return g_strdup_printf("http://127.0.0.1:%u/hook", r->port);
+}
+
+static inline char *https_url_of(const receiver *r)
+{
+	return g_strdup_printf("https://127.0.0.1:%u/hook", r->port);
+}
+
+static inline void assert_answered(const got *g, int status)
+{
+	if (g->answer.status != status || g->answer.cause != BH_CAUSE_NONE)
+		g_error("expected %d, was %d, cause \"%s\": %s", status, g->answer.status,
+			bh_cause_name(g->answer.cause), g->answer.sentence);
+	g_assert_cmpstr(g->answer.sentence, ==, "");
+	g_assert_null(g->answer.guard_rule);
+}
+
+static inline void assert_failed(const got *g, bh_cause cause)
+{
+	if (g->answer.cause != cause)
+		g_error("expected cause \"%s\", was \"%s\": %d %s", bh_cause_name(cause),
+			bh_cause_name(g->answer.cause), g->answer.status, g->answer.sentence);
+	g_assert_cmpint(g->answer.status, ==, 0);
+	g_assert_true(g_str_has_suffix(g->answer.sentence, "."));
+	g_assert_cmpstr(g->answer.http_version, ==, "");
+	g_assert_cmpuint(g->answer.head->len, ==, 0);
+	g_assert_cmpuint(g->answer.body->len, ==, 0);
+	g_assert_null(g->answer.location);
+}
+
+static inline void assert_body(const got *g, const char *body)
+{
+	g_assert_cmpmem(g->answer.body->data, g->answer.body->len, body, strlen(body));
+}
+
+static inline void warm_up(rig *r, const char *url, got *g, size_t count)
+{
+	for (size_t i = 0; i < count; i++)
+		rig_post(r, &g[i], url, "{}");
+	for (size_t i = 0; i < count; i++) {
+		rig_await(r, &g[i]);
+		assert_answered(&g[i], 200);
+		got_clear(&g[i]);
+	}
 }
