@@ -128,6 +128,8 @@ struct bh_wire {
 };
 extern const bh_wire bh_wire_curl;
 
+#define BH_TLS_PART_MAX (32 * 1024) /* bytes of each part; the directory's BH_PEM_MAX is the same */
+
 /*
  * What a webhook's own TLS material is worth: each part parses, the key fits the certificate, nothing has expired by `now`.
  * Any part may be NULL (or size 0), but certificate and key come together. *ret_... get when the first certificate of each

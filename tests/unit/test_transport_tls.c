@@ -1,82 +1,17 @@
 /* TLS against servers with something wrong. The certificates are made here, for each run anew. */
 #include "transport/transport.h"
 
+#include "certificates.h"
 #include "transport_rig.h"
 
 #include <glib/gstdio.h>
-#include <openssl/pem.h>
-#include <openssl/x509v3.h>
-
-#define DAY (24 * 60 * 60L)
-
-/* --- Certificates ----------------------------------------------------------------------------- */
-
-typedef struct certificate {
-	X509 *x509;
-	EVP_PKEY *key;
-} certificate;
 
 static certificate authority, stranger;
 static char *authority_file;
 
-typedef struct certificate_options {
-	const certificate *issuer; /* NULL: itself */
-	const char *names; /* as in an extension: "IP:127.0.0.1"; NULL: an authority */
-	long from, until; /* seconds from now */
-} certificate_options;
-
-static void add_extension(X509 *x509, int kind, const char *value)
-{
-	X509V3_CTX context;
-
-	X509V3_set_ctx(&context, x509, x509, NULL, NULL, 0);
-	X509_EXTENSION *extension = X509V3_EXT_conf_nid(NULL, &context, kind, value);
-	g_assert_nonnull(extension);
-	X509_add_ext(x509, extension, -1);
-	X509_EXTENSION_free(extension);
-}
-
-static certificate make(certificate_options o)
-{
-	static long serial = 1;
-	certificate c = {.x509 = X509_new(), .key = EVP_EC_gen("P-256")};
-	g_autofree char *name = g_strdup_printf("test %ld", serial);
-
-	X509_set_version(c.x509, X509_VERSION_3);
-	ASN1_INTEGER_set(X509_get_serialNumber(c.x509), serial++);
-	X509_gmtime_adj(X509_getm_notBefore(c.x509), o.from);
-	X509_gmtime_adj(X509_getm_notAfter(c.x509), o.until);
-	X509_NAME_add_entry_by_txt(X509_get_subject_name(c.x509), "CN", MBSTRING_ASC, (unsigned char *)name, -1, -1, 0);
-	X509_set_issuer_name(c.x509, X509_get_subject_name(o.issuer ? o.issuer->x509 : c.x509));
-	X509_set_pubkey(c.x509, c.key);
-	add_extension(c.x509, NID_basic_constraints, o.names ? "CA:FALSE" : "critical,CA:TRUE");
-	if (o.names)
-		add_extension(c.x509, NID_subject_alt_name, o.names);
-	g_assert_cmpint(X509_sign(c.x509, o.issuer ? o.issuer->key : c.key, EVP_sha256()), >, 0);
-	return c;
-}
-
-static void forget(certificate *c)
-{
-	X509_free(c->x509);
-	EVP_PKEY_free(c->key);
-}
-G_DEFINE_AUTO_CLEANUP_CLEAR_FUNC(certificate, forget)
-G_DEFINE_AUTOPTR_CLEANUP_FUNC(SSL_CTX, SSL_CTX_free)
-
 static certificate good(void)
 {
 	return make((certificate_options){.issuer = &authority, .names = "IP:127.0.0.1", .from = -DAY, .until = DAY});
-}
-
-static SSL_CTX *served(const certificate *c)
-{
-	SSL_CTX *context = SSL_CTX_new(TLS_server_method());
-
-	g_assert_cmpint(SSL_CTX_use_certificate(context, c->x509), ==, 1);
-	g_assert_cmpint(SSL_CTX_use_PrivateKey(context, c->key), ==, 1);
-	SSL_CTX_set_session_id_context(context, (const unsigned char *)"test", 4);
-	return context;
 }
 
 static void prepare(void)
