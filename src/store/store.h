@@ -100,6 +100,7 @@ typedef struct bh_streak {
 	bh_usec first_exhausted; /* when the first delivery of this run was exhausted */
 	bh_usec last_exhausted;  /* when the last one was; may lag by up to an hour */
 	unsigned warned;         /* bits of bh_warning */
+	bh_usec warned_at;       /* when the owner was told that it will be disabled; 0: he was not */
 } bh_streak;
 
 /* What became of "send again everything that failed since T" (behaviour 9). Moves EXHAUSTED deliveries to PENDING, oldest first, some at a time. */
