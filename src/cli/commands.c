@@ -307,7 +307,7 @@ const bh_command BH_COMMANDS[] = {
 	 "A receiver to try webhooks with: each request is shown with its event type, id, age and whether its "
 	 "signature is good. The engine refuses addresses of its own machine unless they are allowed: `bellhop "
 	 "serve --set allow=127.0.0.1`. With --json each request is one object on a line, with arrived_us "
-	 "(microseconds since 1970), type, webhook_id, verified, since_event_ms, headers and body.",
+	 "(microseconds since 1970), type, webhook_id, sequence, verified, since_event_ms, headers and body.",
 	 "bellhop listen --port 9000 --secret whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw\n"
 	 "bellhop listen --port 9000 --status 503 --header 'Retry-After: 5'\n"
 	 "bellhop listen --json --count 10 --timeout 30s",

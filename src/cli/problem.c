@@ -28,8 +28,8 @@ static const struct {
 	 "Nothing is sent to it until it is enabled: `bellhop webhook test WEBHOOK --enable` tries it first, `bellhop "
 	 "webhook show WEBHOOK` says why it is disabled."},
 	{"loop_detected", BH_ERROR_CONFLICT,
-	 "Somewhere a receiver hands over again what it was told. Let it name its channel with what it hands over "
-	 "(--channel), so that it is not told of its own changes; `bellhop explain EVENT` shows who was told."},
+	 "`bellhop webhook set WEBHOOK --channel ID` says which channel is its own, and --channel with what is handed over "
+	 "that it came by it."},
 	{"too_many_events", BH_ERROR_BUSY,
 	 "Nothing of this call was kept. The setting intake_rate says how many events a second one key may hand over: send "
 	 "more slowly, or have it raised."},

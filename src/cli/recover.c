@@ -184,7 +184,7 @@ static bh_reply *watch(bh_call *call, bh_reply *started, const char *id, GError 
 		if (draws)
 			draw(recovery, screen);
 		poll(NULL, 0, pause);
-		bh_reply *next = ask_recovery(call, "GET", id, "", "watch (it goes on)", error);
+		bh_reply *next = ask_recovery(call, "GET", id, "", "watch", error);
 		bh_reply_free(recovery);
 		recovery = next;
 		if (!recovery)
@@ -237,6 +237,8 @@ bh_exit bh_run_recover(bh_call *call, GError **error)
 		bh_print_body(recovery);
 	if (!detach)
 		recovery = watch(call, recovery, id, error);
+	if (!recovery)
+		bh_remark("Recovery %s goes on all the same; see how far it is: bellhop recovery show %s", id, id);
 	bh_exit result = !recovery ? BH_EXIT_FAILED : detach ? BH_EXIT_DONE : say_end(call, recovery, id);
 	bh_reply_free(recovery);
 	return result;
