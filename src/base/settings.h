@@ -58,6 +58,7 @@ typedef struct bh_settings {
 	bh_usec disable_warn_before;   /* 24h before disabling */
 	bh_usec recover_max;           /* 14d: how far back a recovery may reach */
 	int64_t recover_rate;          /* 20 a second, of a recovery that names no rate */
+	bh_usec look_every;            /* 60s: how often what only time brings about is looked for */
 	/* loops of changes */
 	int64_t hops_max;              /* 8 */
 	int64_t intake_rate;           /* events a second of one API key; 0: no limit */

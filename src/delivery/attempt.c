@@ -14,6 +14,7 @@
 #include "base/fault.h"
 #include "base/log.h"
 #include "delivery/record.h"
+#include "delivery/streaks.h"
 
 #include <string.h>
 
@@ -158,13 +159,37 @@ static const bh_step *begin_script(bh_attempt *a)
 	return &CONCLUDE;
 }
 
+/*
+ * Of deliveries with one coalescing key only the newest is sent. This one's time has come, so the newest goes out now, and it
+ * gives way. If the store cannot say, it is sent: one message too many harms nobody.
+ */
+static bool is_superseded(const bh_attempt *a, const bh_webhook *webhook, bh_id *ret_newest)
+{
+	*ret_newest = 0;
+	return webhook->coalesce > 0 && a->item->waiting.may_coalesce &&
+	       bh_reader_superseding(a->loop->reader, a->item->waiting.delivery, ret_newest, NULL) && *ret_newest;
+}
+
+static const bh_step *give_way(bh_attempt *a, bh_id newest)
+{
+	a->next = (bh_next){.state = BH_STATE_COALESCED,
+			    .spent = a->item->waiting.spent,
+			    .reason = "A newer event with the same key was sent in its place.",
+			    .superseded_by = newest};
+	return move_unsent(a);
+}
+
 static const bh_step *prepare(bh_attempt *a)
 {
+	bh_id newest;
+
 	const bh_webhook *webhook = bh_snapshot_webhook(a->loop->snapshot, a->item->waiting.webhook);
 	if (!webhook)
 		return end_unsent(a, BH_STATE_CANCELLED, "The webhook was removed.");
 	if (webhook->disabled != BH_ENABLED && !a->item->waiting.is_test)
 		return let_go(a);
+	if (is_superseded(a, webhook, &newest))
+		return give_way(a, newest);
 	a->webhook = bh_webhook_ref((bh_webhook *)webhook);
 
 	g_autoptr(GError) error = NULL;
@@ -246,7 +271,7 @@ static bh_paper *new_record(bh_attempt *a)
 static const bh_step *transfer(bh_attempt *a)
 {
 	const bh_kit *kit = bh_kits_find(a->loop->kits, a->webhook);
-	char id[sizeof("webhook-id: ") + BH_ID_TEXT_SIZE], timestamp[48];
+	char id[sizeof("webhook-id: ") + BH_ID_TEXT_SIZE], timestamp[48], hops[32];
 	g_autoptr(GString) signature = g_string_new("webhook-signature: ");
 	g_autofree char *trace =
 		a->event->traceparent ? g_strconcat("traceparent: ", a->event->traceparent, NULL) : NULL;
@@ -255,7 +280,9 @@ static const bh_step *transfer(bh_attempt *a)
 	g_snprintf(timestamp, sizeof(timestamp), "webhook-timestamp: %" G_GINT64_FORMAT, a->loop->wall / BH_SECOND);
 	bh_kit_sign(kit, a->event_id, a->loop->wall, a->call.body, signature);
 
-	const char *ours[] = {id, timestamp, signature->str, trace, NULL};
+	g_snprintf(hops, sizeof(hops), "bellhop-hops: %d", a->event->hops + 1);
+
+	const char *ours[] = {id, timestamp, signature->str, hops, trace, NULL};
 	g_autoptr(GPtrArray) headers = g_ptr_array_sized_new(16);
 	collect_headers(a, kit, ours, headers);
 
@@ -263,6 +290,10 @@ static const bh_step *transfer(bh_attempt *a)
 	if (a->call.total_timeout <= 0)
 		a->call.total_timeout =
 			a->webhook->total_timeout > 0 ? a->webhook->total_timeout : a->loop->total_timeout;
+	a->call.tls_ca = a->webhook->tls_ca;
+	a->call.tls_certificate = a->webhook->tls_certificate;
+	if (a->webhook->tls_key)
+		a->call.tls_key = bh_secret_bytes(a->webhook->tls_key);
 	if (!a->paper)
 		a->paper = new_record(a);
 	bh_record_request(a->paper, &a->call, a->body);
@@ -334,6 +365,8 @@ static const bh_step *record(bh_attempt *a)
 							  .answer = a->answer,
 							  .started_wall = a->started_wall,
 							  .took = bh_mono_since(a->loop->now.mono, a->started)});
+	if (!a->item->waiting.is_test)
+		bh_loop_fold_streak(a->loop, a->webhook, a->paper, &a->conclusion, a->next.state);
 	if (a->conclusion.disables)
 		bh_loop_disable(a->loop, a->webhook, a->conclusion.disables, a->conclusion.sentence);
 	bh_loop_submit(a->loop, g_steal_pointer(&a->paper));

@@ -204,7 +204,7 @@ void bh_lane_free(void *data)
 	g_free(lane);
 }
 
-void bh_lane_take_terms(bh_scheduler *s, bh_lane *lane, const bh_lane_terms *terms, bh_mono now)
+bool bh_lane_take_terms(bh_scheduler *s, bh_lane *lane, const bh_lane_terms *terms, bh_mono now)
 {
 	const char *owner = terms->owner ? terms->owner : "";
 
@@ -214,12 +214,15 @@ void bh_lane_take_terms(bh_scheduler *s, bh_lane *lane, const bh_lane_terms *ter
 		lane->owner = owner_join(s, owner, lane->in_flight);
 		owner_leave(s, before, lane->in_flight, now);
 	}
-	if (lane->receiver != terms->receiver) {
+	bh_pace_set_rate(&lane->pace, terms->rate_requests, terms->rate_per);
+
+	bool known = lane->receiver != 0, elsewhere = lane->receiver != terms->receiver;
+	if (elsewhere) {
 		s->breakers -= lane->pace.breaker != BH_BREAKER_CLOSED;
 		bh_pace_forget(&lane->pace, &s->limits.pace);
 		lane->receiver = terms->receiver;
 	}
-	bh_pace_set_rate(&lane->pace, terms->rate_requests, terms->rate_per);
+	return known && elsewhere;
 }
 
 static GQueue *queue_of(bh_scheduler *s, bh_lane *lane, bh_lane_place place)

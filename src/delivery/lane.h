@@ -38,7 +38,7 @@ typedef struct bh_owner {
 typedef struct bh_lane {
 	bh_id webhook;
 	bh_owner *owner; /* NULL: the lane was never open */
-	uint64_t receiver;
+	uint64_t receiver; /* 0: it was never open */
 	bool is_open;
 	bool more; /* the store has, or may have, deliveries behind the frontier */
 	bh_usec frontier_due; /* meaningful while `more` */
@@ -84,7 +84,8 @@ void bh_lane_forget_window(bh_scheduler *s, bh_lane *lane);
 bh_lane *bh_lane_find(const bh_scheduler *s, bh_id webhook);
 bh_lane *bh_lane_need(bh_scheduler *s, bh_id webhook);
 void bh_lane_free(void *lane);
-void bh_lane_take_terms(bh_scheduler *s, bh_lane *lane, const bh_lane_terms *terms, bh_mono now);
+/* True: it leads elsewhere than it did, and nothing is known of the receiver. */
+bool bh_lane_take_terms(bh_scheduler *s, bh_lane *lane, const bh_lane_terms *terms, bh_mono now);
 /* May go, and then is gone, when it is closed and has nothing. */
 void bh_lane_settle(bh_scheduler *s, bh_lane *lane, bh_mono now);
 /* What it would do with a turn. False: nothing. *ret_place: the ring; *ret_at: not before then. */

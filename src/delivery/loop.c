@@ -16,6 +16,9 @@
 #include "base/steady.h"
 #include "delivery/attempt.h"
 #include "delivery/paper.h"
+#include "delivery/recoveries.h"
+#include "delivery/streaks.h"
+#include "delivery/upkeep.h"
 
 #include <errno.h>
 #include <string.h>
@@ -27,8 +30,6 @@
 #define REFILL_AGAIN_AFTER BH_SECOND
 #define REFILL_BYTES_MAX ((size_t)1024 * 1024) /* payloads read with one refill */
 #define RECENT_BYTES_MAX 4096 /* of an event that is kept at hand */
-/* A wake-up is a hint; this look at the store is the guarantee. */
-#define LOOK_EVERY BH_MINUTE
 /*
  * How much longer than a single request may take a stop waits. A store that does not take the last records by then, or
  * a script with many slow calls, is left: what is unrecorded is still pending in the store, and the next start sends it
@@ -77,7 +78,7 @@ static uint64_t receiver_of(const bh_webhook *webhook)
 	uint64_t receiver = 0;
 	for (size_t i = 0; i < G_N_ELEMENTS(parts); i++)
 		receiver = receiver * 31 + bh_hash(bh_span_of(parts[i] ? parts[i] : ""));
-	return receiver;
+	return receiver | 1;
 }
 
 static void open_lane(bh_loop *loop, const bh_webhook *webhook)
@@ -88,7 +89,8 @@ static void open_lane(bh_loop *loop, const bh_webhook *webhook)
 		.rate_requests = webhook->rate_requests,
 		.rate_per = webhook->rate_per,
 	};
-	bh_scheduler_open(loop->scheduler, webhook->id, &terms);
+	if (bh_scheduler_open(loop->scheduler, webhook->id, &terms))
+		bh_loop_forget_streak(loop, webhook->id); /* the failures were another receiver's */
 }
 
 /* Looks at a webhook anew: opens its lane, or closes it and moves what waits to where it belongs. */
@@ -102,11 +104,17 @@ void bh_loop_look_at(bh_loop *loop, bh_id id)
 	bh_scheduler_close(loop->scheduler, id);
 	if (webhook && webhook->disabled == BH_ENABLED)
 		return; /* its change is on its way, and then we are told */
+	bh_sweeping pending = {.webhook = id, .from = BH_STATE_PENDING}, held = {.webhook = id, .from = BH_STATE_HELD};
+	bh_loop_forget_streak(loop, id); /* switched on again it begins anew */
 	if (webhook) {
-		bh_loop_sweep(loop, id, BH_STATE_PENDING, BH_STATE_HELD, "The webhook is disabled.");
+		pending.to = BH_STATE_HELD;
+		pending.reason = "The webhook is disabled.";
+		bh_loop_sweep(loop, &pending);
 	} else {
-		bh_loop_sweep(loop, id, BH_STATE_PENDING, BH_STATE_CANCELLED, "The webhook was removed.");
-		bh_loop_sweep(loop, id, BH_STATE_HELD, BH_STATE_CANCELLED, "The webhook was removed.");
+		pending.to = held.to = BH_STATE_CANCELLED;
+		pending.reason = held.reason = "The webhook was removed.";
+		bh_loop_sweep(loop, &pending);
+		bh_loop_sweep(loop, &held);
 	}
 }
 
@@ -121,6 +129,13 @@ static void hear_fresh(bh_loop *loop, bh_fresh *fresh)
 	g_free(fresh);
 }
 
+static void hear_due(bh_loop *loop, bh_due *due)
+{
+	if (bh_scheduler_offer(loop->scheduler, &due->waiting, NULL, due->by_hand, loop->now) == BH_OFFER_CLOSED)
+		bh_loop_look_at(loop, due->waiting.webhook);
+	g_free(due);
+}
+
 void bh_use_free(bh_use *use)
 {
 	bh_guard_unref(use->guard);
@@ -131,6 +146,7 @@ void bh_use_free(bh_use *use)
 static void hear_use(bh_loop *loop, bh_message *message)
 {
 	loop->policy = message->use->policy;
+	loop->upkeep = message->use->upkeep;
 	loop->total_timeout = message->use->total_timeout;
 	loop->wire->use_guard(loop->transport, message->use->guard);
 	bh_script_host_use(loop->scripts, message->use->methods);
@@ -152,8 +168,15 @@ static void hear_one(bh_loop *loop, bh_message *message)
 	case BH_MESSAGE_FRESH:
 		hear_fresh(loop, (bh_fresh *)message);
 		return;
+	case BH_MESSAGE_DUE:
+		hear_due(loop, (bh_due *)message);
+		return;
 	case BH_MESSAGE_CHANGED:
 		bh_loop_look_at(loop, message->webhook);
+		g_free(message);
+		return;
+	case BH_MESSAGE_RECOVERY:
+		bh_loop_read_recoveries(loop);
 		g_free(message);
 		return;
 	case BH_MESSAGE_PAPER:
@@ -283,45 +306,6 @@ static bh_usec send_due(bh_loop *loop)
 	}
 }
 
-/* --- The slow look ------------------------------------------------------------------------------- */
-
-static void look_at_all_waiting(bh_loop *loop, bh_state state, bool only_idle)
-{
-	g_autoptr(GError) error = NULL;
-	g_autoptr(GArray) webhooks = g_array_new(FALSE, FALSE, sizeof(bh_id));
-	if (!bh_reader_webhooks_waiting(loop->reader, state, webhooks, &error)) {
-		bh_log(BH_WARNING, "delivery", "cannot look for waiting deliveries", BH_STR("why", error->message));
-		return;
-	}
-	for (guint i = 0; i < webhooks->len; i++) {
-		bh_id webhook = g_array_index(webhooks, bh_id, i);
-		bool belongs = bh_loop_of_webhook(loop, webhook);
-		if (belongs && (!only_idle || bh_scheduler_is_idle(loop->scheduler, webhook)))
-			bh_loop_look_at(loop, webhook);
-	}
-}
-
-/* Held deliveries of a webhook that was removed while we were down. */
-static void look_at_orphans(bh_loop *loop)
-{
-	g_autoptr(GArray) webhooks = g_array_new(FALSE, FALSE, sizeof(bh_id));
-	if (!bh_reader_webhooks_waiting(loop->reader, BH_STATE_HELD, webhooks, NULL))
-		return; /* said already, for the pending ones */
-	for (guint i = 0; i < webhooks->len; i++) {
-		bh_id webhook = g_array_index(webhooks, bh_id, i);
-		if (bh_loop_of_webhook(loop, webhook) && !bh_snapshot_webhook(loop->snapshot, webhook))
-			bh_loop_look_at(loop, webhook);
-	}
-}
-
-static void look_slowly(bh_loop *loop)
-{
-	if (!bh_mono_reached(loop->now.mono, loop->look_at))
-		return;
-	loop->look_at = bh_mono_add(loop->now.mono, LOOK_EVERY);
-	look_at_all_waiting(loop, BH_STATE_PENDING, true);
-}
-
 /* --- Turns --------------------------------------------------------------------------------------- */
 
 static void show_facts(bh_loop *loop)
@@ -331,6 +315,10 @@ static void show_facts(bh_loop *loop)
 	atomic_store_explicit(&loop->counts.in_flight, facts.in_flight, memory_order_relaxed);
 	atomic_store_explicit(&loop->counts.recording, facts.recording, memory_order_relaxed);
 	atomic_store_explicit(&loop->counts.lanes, facts.lanes, memory_order_relaxed);
+	atomic_store_explicit(&loop->counts.retries, facts.retries_in_flight, memory_order_relaxed);
+	atomic_store_explicit(&loop->counts.breakers, facts.breakers, memory_order_relaxed);
+	atomic_store_explicit(&loop->counts.failing, g_hash_table_size(loop->streaks), memory_order_relaxed);
+	atomic_store_explicit(&loop->counts.recoveries, loop->recoveries->len, memory_order_relaxed);
 }
 
 /* What looks at every lane is shown once a second, and when the loop has nothing left to do. */
@@ -358,7 +346,8 @@ static bh_usec time_to_sleep(bh_loop *loop, bh_usec scheduler_wait)
 	bh_usec wait = sooner(scheduler_wait, loop->wire->next(loop->transport, loop->now));
 	if (!g_queue_is_empty(&loop->postponed))
 		wait = sooner(wait, MAX(0, bh_mono_since(loop->postponed_until, loop->now.mono)));
-	wait = sooner(wait, MAX(0, bh_mono_since(loop->look_at, loop->now.mono)));
+	wait = sooner(wait, bh_upkeep_next(loop));
+	wait = sooner(wait, bh_loop_recover_next(loop));
 	if (loop->stopping)
 		wait = sooner(wait, MAX(0, bh_mono_since(loop->stop_until, loop->now.mono)));
 	return wait;
@@ -391,9 +380,7 @@ bool bh_loop_prepare(bh_loop *loop, GError **error)
 		return false;
 	read_clock(loop);
 	loop->snapshot = bh_directory_now(loop->directory);
-	loop->look_at = bh_mono_add(loop->now.mono, LOOK_EVERY);
-	look_at_all_waiting(loop, BH_STATE_PENDING, false);
-	look_at_orphans(loop);
+	bh_upkeep_begin(loop);
 	return true;
 }
 
@@ -403,7 +390,8 @@ bh_usec bh_loop_turn(bh_loop *loop)
 	hear(loop);
 	loop->wire->turn(loop->transport, loop->now);
 	bh_loop_resubmit_due(loop);
-	look_slowly(loop);
+	bh_upkeep_look(loop);
+	bh_loop_recover_due(loop);
 	bh_usec idle = send_due(loop), wait = time_to_sleep(loop, idle);
 	show_facts(loop);
 	show_oldest_due(loop, idle != 0 && bh_scheduler_look(loop->scheduler).in_flight == 0);

@@ -8,6 +8,7 @@
 #include "delivery/kit.h"
 #include "delivery/outcome.h"
 #include "delivery/scheduler.h"
+#include "delivery/streak.h"
 #include "transport/transport.h"
 
 #include <pthread.h>
@@ -19,17 +20,35 @@ typedef struct bh_paper bh_paper;
 
 /* --- Messages to a loop, from any thread ------------------------------------------------------ */
 
+/* What the slow look goes by (upkeep.c). */
+typedef struct bh_upkeep {
+	bh_streak_policy streak;
+	int64_t held_max;
+	bh_usec held_span;
+	bh_usec look_every;
+} bh_upkeep;
+bh_upkeep bh_upkeep_of(const bh_settings *settings);
+
 /* What a reload brings. */
 typedef struct bh_use {
 	bh_guard *guard;
 	bh_methods *methods;
 	bh_policy policy;
+	bh_upkeep upkeep;
 	bh_usec total_timeout;
 } bh_use;
 
 typedef struct bh_message bh_message;
 struct bh_message {
-	enum { BH_MESSAGE_FRESH, BH_MESSAGE_CHANGED, BH_MESSAGE_PAPER, BH_MESSAGE_USE, BH_MESSAGE_STOP } kind;
+	enum {
+		BH_MESSAGE_FRESH,
+		BH_MESSAGE_DUE,
+		BH_MESSAGE_CHANGED,
+		BH_MESSAGE_RECOVERY, /* one began or was cancelled */
+		BH_MESSAGE_PAPER,
+		BH_MESSAGE_USE,
+		BH_MESSAGE_STOP,
+	} kind;
 	bh_message *next;
 	bh_id webhook;   /* CHANGED */
 	bh_paper *paper; /* PAPER: durable, or given up; the message is part of it */
@@ -44,6 +63,13 @@ typedef struct bh_fresh {
 	bh_waiting deliveries[];
 } bh_fresh;
 
+/* DUE: a delivery that may be sent now. */
+typedef struct bh_due {
+	bh_message message; /* first */
+	bh_waiting waiting;
+	bool by_hand;
+} bh_due;
+
 /* Takes the message. `urgent`: the loop is woken at the next bh_loop_flush; else it will see it when it wakes anyway. */
 void bh_loop_post(bh_loop *loop, bh_message *message, bool urgent);
 void bh_loop_flush(bh_loop *loop);
@@ -54,7 +80,10 @@ void bh_use_free(bh_use *use);
 typedef enum bh_paper_kind {
 	BH_PAPER_RECORD,  /* an attempt and what follows */
 	BH_PAPER_SWEEP,   /* deliveries of a disabled or removed webhook */
-	BH_PAPER_DISABLE, /* a webhook whose receiver wants no more */
+	BH_PAPER_DISABLE, /* a webhook whose receiver wants no more, or only fails */
+	BH_PAPER_ENABLE,  /* a webhook whose test went well */
+	BH_PAPER_STREAK,  /* a run of failures that was warned of, or is over */
+	BH_PAPER_RECOVER, /* the next step of a recovery */
 } bh_paper_kind;
 
 struct bh_paper {
@@ -65,6 +94,8 @@ struct bh_paper {
 	bh_write *writes[1];
 	bh_message message;
 	GError *error; /* why it was given up */
+	bool carries_streak; /* RECORD, STREAK: the webhook's run of failures as it is when the paper is handed in */
+	bh_streak streak;
 
 	/* RECORD */
 	bh_item *item;
@@ -78,11 +109,15 @@ struct bh_paper {
 	char *reason, *sentence;
 	char address[64], http_version[4];
 
-	/* DISABLE */
+	/* SWEEP */
+	size_t left; /* it may still move so many; SIZE_MAX: all */
+
+	/* DISABLE, ENABLE */
 	bh_change change;
 	bh_webhook *attempted; /* a reference: as it was when its receiver said so */
 	bh_disabled_cause cause;
 	char *why;
+	bh_test_then then; /* ENABLE: what becomes of held deliveries */
 };
 
 /* Submits, now or when the journal takes entries again. */
@@ -91,13 +126,23 @@ void bh_paper_free(bh_paper *paper);
 /* The same, but what it was to record stays noted in the flight record: the next start must know. */
 void bh_paper_leave(bh_paper *paper);
 
-/* Moves all of a webhook's deliveries from one state to another, some at a time. */
-void bh_loop_sweep(bh_loop *loop, bh_id webhook, bh_state from, bh_state to, const char *reason);
+/* Moves deliveries of a webhook from one state to another, some at a time. */
+typedef struct bh_sweeping {
+	bh_id webhook;
+	bh_state from, to;
+	const char *reason;
+	bool keep_newest;
+	bh_usec made_before; /* only those that were made before it; 0: all */
+	size_t at_most;      /* the oldest so many; 0: all */
+} bh_sweeping;
+void bh_loop_sweep(bh_loop *loop, const bh_sweeping *sweeping);
 /*
  * Switches the webhook off because the receiver of this version of it said so: its lane at once, the stored webhook with the
  * next commit. If it leads elsewhere by now, what the old receiver said is past.
  */
 void bh_loop_disable(bh_loop *loop, bh_webhook *attempted, bh_disabled_cause cause, const char *why);
+/* Switches the webhook on because its test went well, and then deals with what it holds. */
+void bh_loop_enable(bh_loop *loop, bh_id webhook, bh_test_then then);
 
 /* --- The loop ---------------------------------------------------------------------------------- */
 
@@ -105,7 +150,8 @@ typedef struct bh_loop_counts { /* written by the loop, read by anyone: relaxed 
 	_Atomic uint64_t attempts[BH_OUTCOME_UNKNOWN + 1];
 	_Atomic uint64_t ended[BH_STATE_CANCELLED + 1]; /* this one by the journal's thread */
 	_Atomic uint64_t delay_us, sent; /* from due to sent */
-	_Atomic uint64_t waiting, in_flight, recording, lanes;
+	_Atomic uint64_t waiting, in_flight, retries, recording, lanes, breakers;
+	_Atomic uint64_t failing, recoveries; /* webhooks with a run of failures, recoveries under way */
 	_Atomic int64_t oldest_due; /* monotonic microseconds; 0: nothing is overdue */
 } bh_loop_counts;
 
@@ -126,6 +172,10 @@ struct bh_loop {
 	bh_reader *reader;
 	bh_kits *kits;
 	bh_policy policy;
+	bh_upkeep upkeep;
+	GHashTable *streaks;   /* webhook -> run of failures (streaks.c) */
+	GPtrArray *recoveries; /* under way (recoveries.c) */
+	GArray *held;          /* bh_id of webhooks whose held deliveries are still to be looked at */
 	bh_chance chance;
 	bh_usec total_timeout; /* of a webhook that sets none */
 	bh_now now;            /* of this turn; its wall is the steady one that due times go by */
@@ -137,6 +187,7 @@ struct bh_loop {
 	bh_mono postponed_until;
 	size_t papers_out;     /* with the journal, or postponed */
 	bh_mono look_at;       /* the next slow look */
+	bh_mono expiry_at;     /* the next look at certificates */
 	bh_mono facts_at;      /* when the costly facts were shown last */
 	bool stopping;
 	bh_mono stop_until;

@@ -5,6 +5,7 @@
 #include "base/log.h"
 #include "base/steady.h"
 #include "delivery/loop.h"
+#include "delivery/streaks.h"
 
 #include <errno.h>
 #include <sys/epoll.h>
@@ -110,6 +111,10 @@ static bool loop_init(bh_loop *loop, int number, const bh_loops_rooms *rooms, co
 	loop->scheduler = bh_scheduler_new(&limits);
 	loop->kits = bh_kits_new();
 	loop->policy = bh_policy_of(settings);
+	loop->upkeep = bh_upkeep_of(settings);
+	loop->streaks = bh_streaks_new();
+	loop->recoveries = g_ptr_array_new_with_free_func(g_free);
+	loop->held = g_array_new(FALSE, FALSE, sizeof(bh_id));
 	loop->total_timeout = settings->total_timeout;
 	uint64_t seed = rooms->seed + (uint64_t)number;
 	if (!rooms->seed)
@@ -149,7 +154,9 @@ static void drop_message(bh_message *message)
 	case BH_MESSAGE_USE:
 		bh_use_free(message->use);
 		break;
+	case BH_MESSAGE_DUE:
 	case BH_MESSAGE_CHANGED:
+	case BH_MESSAGE_RECOVERY:
 	case BH_MESSAGE_STOP:
 		break;
 	}
@@ -176,6 +183,9 @@ static void loop_clear(bh_loop *loop)
 	bh_kits_free(loop->kits);
 	g_clear_pointer(&loop->free_slots, g_array_unref);
 	g_clear_pointer(&loop->disabling, g_hash_table_unref);
+	g_clear_pointer(&loop->streaks, g_hash_table_unref);
+	g_clear_pointer(&loop->recoveries, g_ptr_array_unref);
+	g_clear_pointer(&loop->held, g_array_unref);
 	if (loop->epoll_fd > 0)
 		close(loop->epoll_fd);
 	if (loop->wake_fd > 0)
@@ -245,8 +255,17 @@ static bh_waiting waiting_of(const bh_delivery *d)
 		.created_at = d->created_at,
 		.spent = d->spent,
 		.attempts = d->attempts,
+		.sequence = d->sequence,
 		.is_test = d->is_test,
+		.may_coalesce = d->coalesce_key,
+		.then = d->then,
 	};
+}
+
+/* What is blocked by its order key is told of when its turn comes. */
+static bool may_be_sent(const bh_delivery *d)
+{
+	return d->state == BH_STATE_PENDING && d->due_at != BH_DUE_BLOCKED;
 }
 
 static void fresh_for(bh_loop *loop, bh_event *event, bh_delivery *const *deliveries, size_t count)
@@ -254,7 +273,7 @@ static void fresh_for(bh_loop *loop, bh_event *event, bh_delivery *const *delive
 	bh_fresh *fresh = g_malloc(sizeof(bh_fresh) + count * sizeof(bh_waiting));
 	*fresh = (bh_fresh){.message.kind = BH_MESSAGE_FRESH};
 	for (size_t i = 0; i < count; i++)
-		if (deliveries[i]->state == BH_STATE_PENDING && bh_loop_of_webhook(loop, deliveries[i]->webhook_id))
+		if (may_be_sent(deliveries[i]) && bh_loop_of_webhook(loop, deliveries[i]->webhook_id))
 			fresh->deliveries[fresh->count++] = waiting_of(deliveries[i]);
 	if (fresh->count == 0) {
 		g_free(fresh);
@@ -278,19 +297,46 @@ static void tell_flush(void *user)
 		bh_loop_flush(&loops->at[i]);
 }
 
+static bh_loop *loop_of(bh_loops *loops, bh_id webhook)
+{
+	return &loops->at[loop_index(webhook, loops->count)];
+}
+
+static void tell_due(void *user, const bh_waiting *waiting, bool by_hand)
+{
+	bh_due *due = g_new0(bh_due, 1);
+	due->message.kind = BH_MESSAGE_DUE;
+	due->waiting = *waiting;
+	due->by_hand = by_hand;
+	bh_loop_post(loop_of(user, waiting->webhook), &due->message, true);
+}
+
+static void tell_of_webhook(bh_loops *loops, bh_id webhook, int kind)
+{
+	bh_message *message = g_new0(bh_message, 1);
+	message->kind = kind;
+	message->webhook = webhook;
+	bh_loop_post(loop_of(loops, webhook), message, true);
+}
+
 static void tell_changed(void *user, bh_id webhook)
 {
-	bh_loops *loops = user;
-	bh_message *message = g_new0(bh_message, 1);
-	message->kind = BH_MESSAGE_CHANGED;
-	message->webhook = webhook;
-	bh_loop_post(&loops->at[loop_index(webhook, loops->count)], message, true);
+	tell_of_webhook(user, webhook, BH_MESSAGE_CHANGED);
+}
+
+static void tell_recovery(void *user, bh_id webhook)
+{
+	tell_of_webhook(user, webhook, BH_MESSAGE_RECOVERY);
 }
 
 bh_journal_listener bh_loops_listener(bh_loops *loops)
 {
-	return (bh_journal_listener){
-		.user = loops, .fresh = tell_fresh, .flush = tell_flush, .webhook_changed = tell_changed};
+	return (bh_journal_listener){.user = loops,
+				     .fresh = tell_fresh,
+				     .flush = tell_flush,
+				     .due = tell_due,
+				     .webhook_changed = tell_changed,
+				     .recovery_changed = tell_recovery};
 }
 
 /* --- Start, reload, stop ------------------------------------------------------------------------------ */
@@ -423,6 +469,7 @@ void bh_loops_use(bh_loops *loops, const bh_settings *settings, bh_guard *guard,
 		*message->use = (bh_use){.guard = bh_guard_ref(guard),
 					 .methods = bh_methods_ref(methods),
 					 .policy = bh_policy_of(settings),
+					 .upkeep = bh_upkeep_of(settings),
 					 .total_timeout = settings->total_timeout};
 		bh_loop_post(&loops->at[i], message, true);
 		bh_loop_flush(&loops->at[i]);
@@ -501,6 +548,10 @@ void bh_loops_metrics(bh_loops *loops, GString *out)
 	gauge(out, "bellhop_window_deliveries", "Waiting deliveries in memory; the others are in the store only.",
 	      SUM(loops, waiting));
 	gauge(out, "bellhop_in_flight", "Requests under way.", SUM(loops, in_flight));
+	gauge(out, "bellhop_retries_in_flight", "Requests under way that are no first attempts.", SUM(loops, retries));
+	gauge(out, "bellhop_breakers_open", "Webhooks that nothing but probes is sent to.", SUM(loops, breakers));
+	gauge(out, "bellhop_webhooks_failing", "Webhooks whose last attempts all failed.", SUM(loops, failing));
+	gauge(out, "bellhop_recoveries_running", "Recoveries under way.", SUM(loops, recoveries));
 	gauge(out, "bellhop_recording", "Outcomes on their way to the store, as of the last turn of the loop.",
 	      SUM(loops, recording));
 	gauge(out, "bellhop_lanes", "Webhooks with a lane in memory.", SUM(loops, lanes));

@@ -72,6 +72,7 @@ typedef struct bh_next {
 	bh_usec due_at; /* of PENDING */
 	int spent;
 	const char *reason; /* why it ended, a sentence; NULL when delivered or waiting */
+	bh_id superseded_by; /* of COALESCED */
 } bh_next;
 
 /* `waiting` as it was before the attempt; `now` on the same clock as its due time. */

@@ -9,7 +9,7 @@
 #define GAP_SENT_LEAST 3 /* requests that make a pace */
 #define GAP_PAUSE_MAX BH_MINUTE /* a receiver that wants more is away; it does not tell how fast it may be sent to */
 #define GAP_LOOKS_BACK (10 * BH_SECOND)
-#define GAP_SHRINKS 64   /* a 64th of it less with each success: half in about 44 */
+#define GAP_SHRINKS 64 /* a 64th of it less with each success: half in about 44 */
 
 static const bh_mono LONG_AGO = {INT64_MIN / 2};
 

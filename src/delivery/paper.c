@@ -11,6 +11,8 @@
 
 #include "base/error.h"
 #include "base/log.h"
+#include "delivery/recoveries.h"
+#include "delivery/streaks.h"
 
 #include <string.h>
 
@@ -40,9 +42,22 @@ static void postpone(bh_loop *loop, bh_paper *paper)
 	g_queue_push_tail(&loop->postponed, paper);
 }
 
+/*
+ * The run of failures goes along as it is now, not as it was when the paper was written: one that was postponed must not
+ * bring back what is past.
+ */
+static void take_streak(bh_loop *loop, bh_paper *paper)
+{
+	if (!paper->carries_streak)
+		return;
+	paper->streak = bh_loop_streak(loop, paper->write.webhook_id);
+	paper->write.streak = &paper->streak;
+}
+
 static void hand_in(bh_loop *loop, bh_paper *paper)
 {
 	g_clear_error(&paper->error);
+	take_streak(loop, paper);
 	paper->writes[0] = &paper->write;
 	paper->entry = (bh_entry){.writes = paper->writes, .count = 1, .lazy = true, .done = paper_done};
 	if (!bh_journal_submit(loop->journal, &paper->entry, NULL))
@@ -84,12 +99,15 @@ static void record_back(bh_loop *loop, bh_paper *paper)
 		bh_log(BH_ERR, "delivery", "record refused by the store; the delivery stays as it was stored",
 		       BH_ID("delivery", BH_ID_DELIVERY, paper->item->waiting.delivery),
 		       BH_STR("why", paper->error->message));
+	bh_waiting was = paper->item->waiting;
 	if (kept && paper->write.state == BH_STATE_PENDING)
 		bh_scheduler_again(loop->scheduler, paper->item, &paper->again, loop->now);
 	else
 		bh_scheduler_ended(loop->scheduler, paper->item);
 	if (!kept && !paper->error)
 		bh_loop_look_at(loop, webhook); /* somebody else moved it meanwhile, perhaps to where it waits again */
+	if (kept && paper->write.state == BH_STATE_DELIVERED && was.then != BH_TEST_ONLY)
+		bh_loop_enable(loop, webhook, was.then);
 	loop->papers_out--;
 	bh_paper_free(paper);
 }
@@ -97,10 +115,23 @@ static void record_back(bh_loop *loop, bh_paper *paper)
 static void sweep_back(bh_loop *loop, bh_paper *paper)
 {
 	bool overtaken = paper->error; /* the webhook was switched once more, and whoever did it sees to the rest */
-	if (!overtaken && paper->write.swept == paper->write.limit) {
+	const bh_write *w = &paper->write;
+	if (!overtaken && w->swept > 0 && w->from == BH_STATE_PENDING && w->state == BH_STATE_EXHAUSTED)
+		bh_loop_exhausted_unsent(loop, w->webhook_id);
+	bool has_more = !overtaken && paper->write.swept == paper->write.limit;
+
+	if (paper->left != SIZE_MAX)
+		paper->left -= MIN(paper->left, paper->write.swept);
+	if (has_more && paper->left > 0) {
+		paper->write.limit = MIN(SWEEP_STEP, paper->left);
 		hand_in(loop, paper);
 		return;
 	}
+	if (!overtaken && paper->write.keep_newest) /* all but the newest are gone: that one is sent */
+		bh_loop_sweep(loop, &(bh_sweeping){.webhook = paper->write.webhook_id,
+						   .from = BH_STATE_HELD,
+						   .to = BH_STATE_PENDING,
+						   .reason = "The webhook is enabled again."});
 	loop->papers_out--;
 	bh_paper_free(paper);
 }
@@ -118,6 +149,49 @@ static void disable_back(bh_loop *loop, bh_paper *paper)
 		       BH_STR("cause", bh_disabled_cause_name(paper->cause)), BH_STR("why", paper->why));
 	if (paper->error && !g_hash_table_contains(loop->disabling, &webhook))
 		bh_loop_look_at(loop, webhook); /* the lane was closed ahead of what did not come */
+	loop->papers_out--;
+	bh_paper_free(paper);
+}
+
+/* What a webhook holds, once it is enabled. Sweeps reach the journal in the order in which they are handed in. */
+static void release_held(bh_loop *loop, bh_id webhook, bh_test_then then)
+{
+	bh_sweeping cancel = {.webhook = webhook, .from = BH_STATE_HELD, .to = BH_STATE_CANCELLED};
+	bh_sweeping release = {.webhook = webhook,
+			       .from = BH_STATE_HELD,
+			       .to = BH_STATE_PENDING,
+			       .reason = "The webhook is enabled again."};
+
+	cancel.keep_newest = then == BH_TEST_ENABLES_NEWEST;
+	cancel.reason = cancel.keep_newest ? "Held; only the newest was sent when the webhook was enabled."
+					   : "Held; none was sent when the webhook was enabled.";
+	if (then == BH_TEST_ENABLES_ALL)
+		bh_loop_sweep(loop, &release);
+	else if (then != BH_TEST_ENABLES_KEEP)
+		bh_loop_sweep(loop, &cancel);
+	/* NEWEST: the release follows when the others are gone (sweep_back). */
+}
+
+static void enable_back(bh_loop *loop, bh_paper *paper)
+{
+	bh_id webhook = paper->write.change->webhook->id;
+
+	if (g_error_matches(paper->error, BH_ERROR, BH_ERROR_CONFLICT)) {
+		bh_loop_enable(loop, webhook, paper->then);
+	} else if (!paper->error) {
+		bh_log(BH_INFO, "delivery", "webhook enabled: its test went well",
+		       BH_ID("webhook", BH_ID_WEBHOOK, webhook));
+		release_held(loop, webhook, paper->then);
+	}
+	loop->papers_out--;
+	bh_paper_free(paper);
+}
+
+static void put_away(bh_loop *loop, bh_paper *paper)
+{
+	if (paper->error)
+		bh_log(BH_WARNING, "delivery", "a run of failures was not stored",
+		       BH_STR("why", paper->error->message));
 	loop->papers_out--;
 	bh_paper_free(paper);
 }
@@ -145,24 +219,38 @@ void bh_loop_paper_back(bh_loop *loop, bh_paper *paper)
 	case BH_PAPER_DISABLE:
 		disable_back(loop, paper);
 		return;
+	case BH_PAPER_ENABLE:
+		enable_back(loop, paper);
+		return;
+	case BH_PAPER_STREAK:
+		put_away(loop, paper);
+		return;
+	case BH_PAPER_RECOVER:
+		bh_loop_recover_back(loop, paper);
+		loop->papers_out--;
+		bh_paper_free(paper);
+		return;
 	}
 	g_assert_not_reached();
 }
 
 /* --- Sweeps and disabling ------------------------------------------------------------------------ */
 
-void bh_loop_sweep(bh_loop *loop, bh_id webhook, bh_state from, bh_state to, const char *reason)
+void bh_loop_sweep(bh_loop *loop, const bh_sweeping *sweeping)
 {
 	bh_paper *paper = g_new0(bh_paper, 1);
 	paper->kind = BH_PAPER_SWEEP;
 	paper->loop = loop;
-	paper->reason = g_strdup(reason);
+	paper->left = sweeping->at_most ? sweeping->at_most : SIZE_MAX;
+	paper->reason = g_strdup(sweeping->reason);
 	paper->write = (bh_write){
 		.kind = BH_WRITE_SWEEP,
-		.webhook_id = webhook,
-		.from = from,
-		.state = to,
-		.limit = SWEEP_STEP,
+		.webhook_id = sweeping->webhook,
+		.from = sweeping->from,
+		.state = sweeping->to,
+		.keep_newest = sweeping->keep_newest,
+		.made_before = sweeping->made_before,
+		.limit = MIN(SWEEP_STEP, paper->left),
 		.reason = paper->reason,
 		.at = loop->now.wall,
 	};
@@ -206,6 +294,37 @@ void bh_loop_disable(bh_loop *loop, bh_webhook *attempted, bh_disabled_cause cau
 	paper->write = (bh_write){.kind = BH_WRITE_CHANGE,
 				  .change = &paper->change,
 				  .audit_who = "bellhop",
+				  .audit_from = "",
+				  .at = loop->wall};
+	bh_loop_submit(loop, paper);
+}
+
+static bh_webhook *enabled_copy(const bh_webhook *webhook, bh_usec at)
+{
+	bh_webhook *changed = bh_webhook_copy(webhook);
+	changed->revision++;
+	changed->disabled = BH_ENABLED;
+	g_clear_pointer(&changed->disabled_reason, g_free);
+	changed->disabled_at = 0;
+	changed->updated_at = at;
+	return changed;
+}
+
+void bh_loop_enable(bh_loop *loop, bh_id webhook, bh_test_then then)
+{
+	g_autoptr(bh_snapshot) now = bh_directory_now(loop->directory);
+	const bh_webhook *present = bh_snapshot_webhook(now, webhook);
+	if (!present || present->disabled == BH_ENABLED)
+		return;
+
+	bh_paper *paper = g_new0(bh_paper, 1);
+	paper->kind = BH_PAPER_ENABLE;
+	paper->loop = loop;
+	paper->then = then;
+	paper->change = (bh_change){.kind = BH_CHANGE_WEBHOOK_PUT, .webhook = enabled_copy(present, loop->wall)};
+	paper->write = (bh_write){.kind = BH_WRITE_CHANGE,
+				  .change = &paper->change,
+				  .audit_who = "bellhop, after a test",
 				  .audit_from = "",
 				  .at = loop->wall};
 	bh_loop_submit(loop, paper);

@@ -10,9 +10,9 @@
 		text, sizeof(text) - 1 \
 	}
 static const bh_span harmless[] = {
-	NAME("accept"),     NAME("content-length"), NAME("content-type"),      NAME("host"),
-	NAME("user-agent"), NAME("webhook-id"),     NAME("webhook-signature"), NAME("webhook-timestamp"),
-	NAME("traceparent")};
+	NAME("accept"),      NAME("content-length"), NAME("content-type"),      NAME("host"),
+	NAME("user-agent"),  NAME("webhook-id"),     NAME("webhook-signature"), NAME("webhook-timestamp"),
+	NAME("traceparent"), NAME("bellhop-hops")};
 #undef NAME
 
 static bool is_harmless(const char *line, size_t name_size)
@@ -109,6 +109,7 @@ static void move_to(bh_paper *paper, const bh_next *next)
 	w->state = next->state;
 	w->due_at = next->due_at;
 	w->spent = next->spent;
+	w->superseded_by = next->superseded_by;
 	paper->reason = g_strdup(next->reason);
 	w->reason = paper->reason;
 	w->at = paper->loop->now.wall;

@@ -45,17 +45,18 @@ void bh_scheduler_free(bh_scheduler *s)
 
 /* --- Lanes open and close ----------------------------------------------------------------------- */
 
-void bh_scheduler_open(bh_scheduler *s, bh_id webhook, const bh_lane_terms *terms)
+bool bh_scheduler_open(bh_scheduler *s, bh_id webhook, const bh_lane_terms *terms)
 {
 	bh_lane *lane = bh_lane_need(s, webhook);
 	bh_lane_forget_window(s, lane);
-	bh_lane_take_terms(s, lane, terms, AT_ONCE);
+	bool elsewhere = bh_lane_take_terms(s, lane, terms, AT_ONCE);
 	lane->is_open = true;
 	lane->more = true;
 	lane->frontier_due = INT64_MIN;
 	lane->frontier_id = 0;
 	lane->refill_at = AT_ONCE;
 	bh_lane_settle(s, lane, AT_ONCE); /* into the timers, and from there as the time says */
+	return elsewhere;
 }
 
 void bh_scheduler_close(bh_scheduler *s, bh_id webhook)

@@ -52,16 +52,16 @@ void bh_scheduler_free(bh_scheduler *s);
 /* What its webhook says about a lane. */
 typedef struct bh_lane_terms {
 	const char *owner;     /* the manager's id; NULL: the site. Copied */
-	uint64_t receiver;     /* where it leads, as a number: when that changes, what is known of the receiver is forgotten */
+	uint64_t receiver;     /* where it leads, as a number other than 0: when that changes, what is known of the receiver is forgotten */
 	int64_t rate_requests; /* at most so many in rate_per; 0: no limit */
 	bh_usec rate_per;
 } bh_lane_terms;
 
 /*
  * The webhook may be sent to, and the store may have more for it than is known here: at start, when it was enabled or
- * changed, when deliveries were released. Forgets the window but what is urgent; what is in hand stays so.
+ * changed, when deliveries were released. Forgets the window but what is urgent; what is in hand stays so. True: it leads elsewhere than it did.
  */
-void bh_scheduler_open(bh_scheduler *s, bh_id webhook, const bh_lane_terms *terms);
+bool bh_scheduler_open(bh_scheduler *s, bh_id webhook, const bh_lane_terms *terms);
 
 /* The webhook is disabled or gone: nothing more is sent but what is urgent; what is in flight goes on. */
 void bh_scheduler_close(bh_scheduler *s, bh_id webhook);

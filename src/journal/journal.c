@@ -150,7 +150,9 @@ static bh_snapshot *with_entry(bh_snapshot *now, bh_entry *entry)
 	g_autoptr(bh_snapshot) next = bh_snapshot_ref(now);
 	for (size_t i = 0; i < entry->count; i++) {
 		const bh_write *w = entry->writes[i];
-		bool switches = w->kind == BH_WRITE_SWEEP || (w->kind == BH_WRITE_MOVE && w->state == BH_STATE_PENDING);
+		bool to_pending = w->state == BH_STATE_PENDING;
+		bool switches = w->kind == BH_WRITE_SWEEP ||
+				(to_pending && (w->kind == BH_WRITE_MOVE || w->kind == BH_WRITE_RECOVER));
 		if (switches && !check_switch(next, w, &entry->refused))
 			return NULL;
 		if (w->kind != BH_WRITE_CHANGE)

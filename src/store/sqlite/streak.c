@@ -5,8 +5,8 @@
 static const bh_sql PUT_STREAK = {
 	BH_SQL_PUT_STREAK,
 	"write a run of failures",
-	"INSERT OR REPLACE INTO streak (webhook_id, failing_since, first_exhausted, last_exhausted, warned)"
-	" SELECT ?1, ?2, ?3, ?4, ?5 WHERE EXISTS (SELECT 1 FROM webhook WHERE id = ?1)",
+	"INSERT OR REPLACE INTO streak (webhook_id, failing_since, first_exhausted, last_exhausted, warned,"
+	" warned_at) SELECT ?1, ?2, ?3, ?4, ?5, ?6 WHERE EXISTS (SELECT 1 FROM webhook WHERE id = ?1)",
 };
 static const bh_sql END_STREAK = {
 	BH_SQL_END_STREAK,
@@ -42,6 +42,7 @@ bool bh_sqlite_write_streak(bh_sqlite *s, bh_write *w, GError **error)
 	bh_bind_int(&rows, 3, w->streak->first_exhausted);
 	bh_bind_int(&rows, 4, w->streak->last_exhausted);
 	bh_bind_int(&rows, 5, w->streak->warned);
+	bh_bind_int(&rows, 6, w->streak->warned_at);
 	return bh_rows_run(&rows, error);
 }
 
@@ -50,7 +51,7 @@ bool bh_sqlite_write_streak(bh_sqlite *s, bh_write *w, GError **error)
 static const bh_sql STREAK = {
 	BH_SQL_STREAK,
 	"read a run of failures",
-	"SELECT failing_since, first_exhausted, last_exhausted, warned FROM streak WHERE webhook_id = ?1",
+	"SELECT failing_since, first_exhausted, last_exhausted, warned, warned_at FROM streak WHERE webhook_id = ?1",
 };
 
 bool bh_sqlite_streak(bh_reader *r, bh_id webhook, bh_streak *ret, GError **error)
@@ -67,6 +68,7 @@ bool bh_sqlite_streak(bh_reader *r, bh_id webhook, bh_streak *ret, GError **erro
 			.first_exhausted = bh_int_at(&rows, 1),
 			.last_exhausted = bh_int_at(&rows, 2),
 			.warned = (unsigned)bh_int_at(&rows, 3),
+			.warned_at = bh_int_at(&rows, 4),
 		};
 	if (rows.failed)
 		return false;

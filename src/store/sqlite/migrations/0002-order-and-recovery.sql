@@ -36,7 +36,8 @@ CREATE TABLE streak (
 	failing_since INTEGER NOT NULL,
 	first_exhausted INTEGER NOT NULL,
 	last_exhausted INTEGER NOT NULL,
-	warned INTEGER NOT NULL -- bits
+	warned INTEGER NOT NULL, -- bits
+	warned_at INTEGER NOT NULL -- when the owner was told that it will be disabled; 0: he was not
 ) STRICT;
 
 CREATE TABLE recovery (
