@@ -77,15 +77,23 @@ typedef enum bh_stage {
 	BH_STAGES
 } bh_stage;
 
+/* TLS material that a request brought along: our copies. */
+typedef struct bh_own_tls {
+	char *ca, *certificate, *key; /* NULL: none */
+	size_t key_size;
+} bh_own_tls;
+
 struct bh_transfer {
 	bh_transport *transport;
 	CURL *easy; /* lives as long as the transfer; constant options are set once */
+	uintptr_t serial; /* of the request: no other has had it */
 	bh_stage stage;
 	GList link; /* in the queue of its stage */
 	bh_mono since; /* when it entered it */
 
 	bh_route *route;
 	CURLSH *tls_sessions; /* what `easy` has been told */
+	bh_own_tls own_tls;
 	bool plain_post; /* `easy` still stands on POST without a verb of its own */
 	bool fresh; /* already on its second try, on a new connection */
 	bool opened; /* an address passed the guard */
@@ -121,6 +129,7 @@ struct bh_transport {
 	bh_sockets *sockets;
 	char *user_agent; /* the whole header line */
 	char *ca_file;
+	uintptr_t serial; /* of the newest transfer */
 	bool guard_changed; /* kept connections were judged by another guard */
 	bh_usec stage_limit[BH_STAGES]; /* of RESOLVE, CONNECT (an address each) and SECURE */
 	GQueue stages[BH_STAGES];
@@ -149,6 +158,8 @@ void bh_transfer_recycle(bh_transfer *x);
 
 /* tls.c */
 void bh_tls_set(bh_transfer *x);
+void bh_tls_use(bh_transfer *x, const bh_request *r);
+void bh_tls_forget(bh_transfer *x);
 
 /* answer.c */
 size_t bh_answer_read_header(char *line, size_t one, size_t size, void *transfer);
@@ -159,5 +170,11 @@ void bh_answer_conclude(bh_transfer *x, CURLcode code); /* libcurl is done with 
 void bh_answer_discard(bh_transfer *x);
 
 /* failure.c */
+void bh_failure_say(bh_transfer *x, bh_cause cause, const char *format, ...) G_GNUC_PRINTF(3, 4);
+char *bh_failure_quoted(const bh_transfer *x, CURLcode code); /* what libcurl wrote, printable and short */
 void bh_failure_explain(bh_transfer *x, CURLcode code);
 void bh_failure_refused(bh_transfer *x, const char *rule, const char *sentence);
+
+/* failure_tls.c */
+void bh_failure_certificate(bh_transfer *x);
+void bh_failure_handshake(bh_transfer *x, CURLcode code);

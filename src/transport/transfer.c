@@ -216,6 +216,7 @@ static bool find_route(bh_transfer *x, const char *url)
 bool bh_transfer_prepare(bh_transfer *x, const bh_request *r)
 {
 	bh_answer_begin(x);
+	x->serial = ++x->transport->serial;
 	x->fresh = x->opened = x->stuck = false;
 	x->open_errno = 0;
 	x->certificate_date[0] = '\0';
@@ -238,6 +239,7 @@ bool bh_transfer_prepare(bh_transfer *x, const bh_request *r)
 			 x->route->target.url); /* for a repetition; the first goes by the next line */
 	curl_easy_setopt(x->easy, CURLOPT_CURLU, x->route->parsed);
 	set_verb_and_body(x, r);
+	bh_tls_use(x, r);
 	curl_easy_setopt(x->easy, CURLOPT_HTTPHEADER, list_headers(x, r));
 	curl_easy_setopt(x->easy, CURLOPT_TIMEOUT_MS, milliseconds(r->total_timeout));
 	return true;
@@ -278,6 +280,7 @@ void bh_transfer_recycle(bh_transfer *x)
 		g_clear_pointer(&x->headers, g_free);
 		x->headers_room = 0;
 	}
+	bh_tls_forget(x);
 	if (x->route)
 		bh_route_unref(x->transport->routes, g_steal_pointer(&x->route));
 	bh_answer_discard(x);

@@ -69,6 +69,7 @@ struct receiver {
 	unsigned go; /* how many WAITs may pass */
 	unsigned closed; /* connections whose script has ended */
 	GPtrArray *requests; /* GString, whole requests in the order of arrival */
+	GPtrArray *peers; /* for each the name in the client certificate of its connection, "" without */
 	unsigned connection_count;
 	receiver_connection connections[RECEIVER_CONNECTIONS_MAX];
 };
@@ -126,6 +127,16 @@ static inline size_t receiver_body_size(const char *head, size_t size)
 	return length ? (size_t)g_ascii_strtoull(length + strlen("\ncontent-length:"), NULL, 10) : 0;
 }
 
+static inline char *receiver_peer(const receiver_connection *c)
+{
+	X509 *shown = c->tls ? SSL_get0_peer_certificate(c->tls) : NULL;
+	char name[64] = "";
+
+	if (shown)
+		X509_NAME_get_text_by_NID(X509_get_subject_name(shown), NID_commonName, name, sizeof name);
+	return g_strdup(name);
+}
+
 static inline bool receiver_read(receiver_connection *c, bool whole)
 {
 	const char *end;
@@ -144,6 +155,7 @@ static inline bool receiver_read(receiver_connection *c, bool whole)
 	g_string_erase(c->unread, 0, (gssize)size);
 	pthread_mutex_lock(&c->receiver->lock);
 	g_ptr_array_add(c->receiver->requests, request);
+	g_ptr_array_add(c->receiver->peers, receiver_peer(c));
 	pthread_cond_broadcast(&c->receiver->changed);
 	pthread_mutex_unlock(&c->receiver->lock);
 	return true;
@@ -294,6 +306,7 @@ static inline receiver *receiver_start_at(const char *address, const act *const 
 	r->scripts = scripts;
 	r->tls = tls;
 	r->requests = g_ptr_array_new();
+	r->peers = g_ptr_array_new_with_free_func(g_free);
 	pthread_mutex_init(&r->lock, NULL);
 	pthread_cond_init(&r->changed, NULL);
 	r->listener = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
@@ -355,6 +368,16 @@ static inline const GString *receiver_request(receiver *r, unsigned number)
 	return request;
 }
 
+/* Who sent it: the name in the client certificate; "" without one. */
+static inline const char *receiver_peer_of(receiver *r, unsigned number)
+{
+	pthread_mutex_lock(&r->lock);
+	g_assert_cmpuint(number, <, r->peers->len);
+	const char *peer = r->peers->pdata[number];
+	pthread_mutex_unlock(&r->lock);
+	return peer;
+}
+
 static inline void receiver_stop(receiver *r)
 {
 	shutdown(r->listener, SHUT_RDWR); /* ends accept() */
@@ -372,6 +395,7 @@ static inline void receiver_stop(receiver *r)
 	for (guint i = 0; i < r->requests->len; i++)
 		g_string_free(r->requests->pdata[i], true);
 	g_ptr_array_unref(r->requests);
+	g_ptr_array_unref(r->peers);
 	pthread_cond_destroy(&r->changed);
 	pthread_mutex_destroy(&r->lock);
 	g_free(r);
