@@ -134,7 +134,9 @@ GBytes *bh_event_body(const bh_event *event, bh_shape shape, bool with_details, 
 
 /*
  * The text of one field of the event, for keys of order and coalescing: "property" is the event's property, any other name a
- * member of `data`. Text as its characters, everything else as the very bytes of its JSON; NULL: it is not there, or null.
- * The caller's.
+ * member of `data`. Text as its characters, everything else as the very bytes of its JSON (412 and 412.0 are two); NULL: it is not
+ * there, or null, or text with U+0000 in it. The caller's.
  */
 char *bh_event_field(const bh_event *event, const char *name);
+/* Several at one look, in the order of `names`; NULL: one of them at least is not there. The caller's. */
+char **bh_event_fields(const bh_event *event, char *const *names);

@@ -452,5 +452,6 @@ bool bh_fields_read(const bh_json *json, bh_span call, const bh_intake *intake, 
 	draft->event.occurred_at = draft->event.accepted_at = intake->now;
 	draft->event.jomres_form = form == JOMRES;
 	draft->event.traceparent = (char *)intake->traceparent;
+	draft->event.hops = intake->hops;
 	return read_members(&r, names);
 }

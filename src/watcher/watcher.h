@@ -48,7 +48,14 @@ void bh_watch(bh_event *event, const bh_snapshot *snapshot, bh_owners owners, GA
  * The keys that the webhook's settings give this event (behaviour 8); NULL: it has none, as when the setting is off. Both are
  * the caller's, at most BH_KEY_TEXT_MAX bytes (what is longer is named by its SHA-256), and mean something within their webhook
  * only. An event without the field that order goes by has no order key. One that lacks a field of the coalescing key
- * is not coalesced: nobody can tell what it is about.
+ * is not coalesced: nobody can tell what it is about. An empty text says as little as none.
+ *
+ *   order     the field's text: "4711"
+ *   coalesce  the type and each field with the size of its text: "tariffs_updated property=2:12 room_uid=1:7"
+ *   long ones "sha256:<64 hex digits>"; a text that begins in this way is named by its hash as well, whatever its length
+ *
+ * So different fields give different keys, whatever they hold. Text and number count as the same where they are written the
+ * same: Jomres sends an id as 7 from one page and as "7" from another.
  */
 #define BH_KEY_TEXT_MAX 200
 char *bh_watch_order_key(const bh_event *event, const bh_webhook *webhook);

@@ -25,7 +25,7 @@ static const bh_catalogue *catalogue(void)
 
 static void check_body(const bh_event *event, bh_shape shape, const char *owner)
 {
-	g_autoptr(GBytes) body = bh_event_body(event, shape, true, owner, 0);
+	g_autoptr(GBytes) body = bh_event_body(event, shape, true, owner, shape == BH_SHAPE_JOMRES ? 7 : 0);
 	bh_span text = {g_bytes_get_data(body, NULL), g_bytes_get_size(body)};
 	g_autoptr(bh_json) json = bh_json_new();
 	size_t kept = event->data.size - (shape == BH_SHAPE_JOMRES ? 1 : 0);

@@ -19,9 +19,10 @@ static bh_event *event_of(const char *json)
 	return bh_event_ref(g_ptr_array_index(events, 0));
 }
 
-static char *body_of(const bh_event *event, bh_shape shape, bool with_details, const char *owner)
+static char *numbered_body_of(const bh_event *event, bh_shape shape, bool with_details, const char *owner,
+			      int64_t sequence)
 {
-	g_autoptr(GBytes) body = bh_event_body(event, shape, with_details, owner, 0);
+	g_autoptr(GBytes) body = bh_event_body(event, shape, with_details, owner, sequence);
 	g_autoptr(bh_json) json = bh_json_new();
 	g_autoptr(GError) error = NULL;
 
@@ -29,6 +30,11 @@ static char *body_of(const bh_event *event, bh_shape shape, bool with_details, c
 	bh_json_parse(json, (bh_span){g_bytes_get_data(body, NULL), g_bytes_get_size(body)}, &error);
 	g_assert_no_error(error);
 	return g_strndup(g_bytes_get_data(body, NULL), g_bytes_get_size(body));
+}
+
+static char *body_of(const bh_event *event, bh_shape shape, bool with_details, const char *owner)
+{
+	return numbered_body_of(event, shape, with_details, owner, 0);
 }
 
 /* --- standard ------------------------------------------------------------------------------ */
@@ -164,6 +170,47 @@ static void the_jomres_body_is_right_where_jomres_has_no_example(void)
 	}
 }
 
+/* --- The sequence number ------------------------------------------------------------------- */
+
+static void a_sequence_number_follows_the_other_members_and_changes_no_byte_of_them(void)
+{
+	static const char *const events[] = {
+		"{\"type\":\"t\",\"data\":{}}",
+		"{\"type\":\"t\",\"data\":{ }}",
+		"{\"type\":\"t\",\"data\":{\"property_uid\":1}}",
+		"{\"type\":\"t\",\"data\":{ \"n\" : 412.50 , \"s\":\"caf\\u00e9 \\/ }\" } }",
+		"{\"type\":\"t\",\"data\":{\"property_uid\":1,\"task\":\"mine\",\"manager_id\":9}}",
+		"{\"type\":\"t\",\"data\":{\"sequence\":\"the event's own\",\"property_uid\":1}}",
+		"{\"type\":\"t\",\"data\":{\"property_uid\":1},\"details\":{\"sequence\":8}}",
+		"{\"type\":\"t\",\"data\":{},\"details\":[],\"channel\":{\"channel_id\":3}}",
+	};
+	static const int64_t numbers[] = {1, 2, 9007199254740993, INT64_MAX};
+
+	for (size_t i = 0; i < G_N_ELEMENTS(events); i++) {
+		g_autoptr(bh_event) event = event_of(events[i]);
+		for (int shape = BH_SHAPE_STANDARD; shape <= BH_SHAPE_JOMRES; shape++)
+			for (size_t n = 0; n < G_N_ELEMENTS(numbers); n++) {
+				g_autofree char *plain = numbered_body_of(event, (bh_shape)shape, true, "2", 0);
+				g_autofree char *numbered =
+					numbered_body_of(event, (bh_shape)shape, true, "2", numbers[n]);
+				g_autofree char *expected = g_strdup_printf("%.*s,\"sequence\":%" G_GINT64_FORMAT "}",
+									    (int)strlen(plain) - 1, plain, numbers[n]);
+				g_test_message("%s", numbered);
+				g_assert_cmpstr(numbered, ==, expected);
+			}
+	}
+}
+
+static void the_sequence_number_is_beside_data_in_either_shape(void)
+{
+	g_autoptr(bh_event) event = event_of("{\"type\":\"t\",\"data\":{}}");
+	g_autofree char *jomres = numbered_body_of(event, BH_SHAPE_JOMRES, false, NULL, 7);
+	g_autofree char *standard = numbered_body_of(event, BH_SHAPE_STANDARD, false, NULL, 7);
+
+	g_assert_cmpstr(jomres, ==, "{\"data\":{\"task\":\"t\"},\"sequence\":7}");
+	g_assert_true(g_str_has_suffix(standard, ",\"data\":{},\"sequence\":7}"));
+}
+
 static void the_body_is_the_same_at_every_attempt(void)
 {
 	g_autoptr(bh_event) event = event_of(
@@ -199,6 +246,7 @@ static void a_restored_event_stands_alone(void)
 		"{\"type\":\"booking_added\",\"id\":\"x\",\"occurred_at\":\"2026-11-25T14:51:02Z\",\"manager_id\":7,"
 		"\"actor\":8,\"channel\":{\"channel_id\":3},\"data\":{\"property_uid\":12},\"details\":[1]}");
 	event->actor_is_manager = true;
+	event->hops = 3;
 	g_autoptr(bh_event) copy = bh_event_restore(event);
 	bh_id id = event->id;
 	size_t bytes = event->bytes;
@@ -212,6 +260,7 @@ static void a_restored_event_stands_alone(void)
 	g_assert_cmpstr(copy->manager_id, ==, "7");
 	g_assert_cmpstr(copy->actor, ==, "8");
 	g_assert_true(copy->actor_is_manager);
+	g_assert_cmpint(copy->hops, ==, 3);
 	g_assert_cmpstr(copy->caller_id, ==, "x");
 	g_assert_cmpstr(copy->channel_id, ==, "3");
 	g_assert_true(bh_span_is(copy->data, "{\"property_uid\":12}"));
@@ -336,6 +385,8 @@ int main(int argc, char **argv)
 	T(the_standard_body_is_type_time_id_and_the_bytes_of_data);
 	T(the_jomres_body_is_what_jomres_sends);
 	T(the_jomres_body_is_right_where_jomres_has_no_example);
+	T(a_sequence_number_follows_the_other_members_and_changes_no_byte_of_them);
+	T(the_sequence_number_is_beside_data_in_either_shape);
 	T(the_body_is_the_same_at_every_attempt);
 	T(a_shape_has_a_name);
 	T(a_restored_event_stands_alone);

@@ -725,6 +725,100 @@ static void the_trace_context_goes_with_every_event(void)
 		g_assert_cmpstr(((bh_event *)g_ptr_array_index(o.events, i))->traceparent, ==, trace);
 }
 
+static void the_hops_of_the_call_go_with_every_event(void)
+{
+	static const struct {
+		const char *call;
+		bh_events_form form;
+	} rows[] = {
+		{"{\"type\":\"booking_added\",\"data\":{}}", BH_EVENTS_JSON},
+		{"[{\"type\":\"booking_added\",\"data\":{\"a\":1}},{\"type\":\"booking_added\",\"data\":{\"a\":2}}]",
+		 BH_EVENTS_JSON},
+		{"{\"type\":\"booking_added\",\"data\":{\"a\":1}}\n{\"webhook_event\":\"booking_added\",\"data\":{\"a\":2}}",
+		 BH_EVENTS_NDJSON},
+	};
+	for (size_t i = 0; i < G_N_ELEMENTS(rows); i++)
+		for (int hops = 0; hops <= 1000; hops += 500) {
+			g_auto(outcome) o = {0};
+			bh_intake intake = {.form = rows[i].form, .hops = hops};
+			g_assert_true(read_with(bh_span_of(rows[i].call), intake, &o));
+			for (guint k = 0; k < o.events->len; k++)
+				g_assert_cmpint(((bh_event *)g_ptr_array_index(o.events, k))->hops, ==, hops);
+		}
+
+	/* They are of the call, not of the event: nobody writes his own. */
+	g_auto(outcome) o = {0};
+	g_assert_false(read_call("{\"type\":\"booking_added\",\"hops\":0,\"data\":{}}", &o));
+}
+
+/* --- Single fields ------------------------------------------------------------------------ */
+
+static void a_field_is_found_by_its_name(void)
+{
+	static const struct {
+		const char *event, *name, *text; /* the event without its type */
+	} rows[] = {
+		{"\"data\":{\"contract_uid\":412}", "contract_uid", "412"},
+		{"\"data\":{\"contract_uid\":412.0}", "contract_uid", "412.0"},
+		{"\"data\":{\"contract_uid\":4.12e2}", "contract_uid", "4.12e2"},
+		{"\"data\":{\"contract_uid\":-0}", "contract_uid", "-0"},
+		{"\"data\":{\"contract_uid\":12345678901234567890}", "contract_uid", "12345678901234567890"},
+		{"\"data\":{\"contract_uid\":\"412\"}", "contract_uid", "412"},
+		{"\"data\":{\"contract_uid\":\"\"}", "contract_uid", ""},
+		{"\"data\":{\"contract_uid\":\"a\\u0062\\/\\n\\\"caf\\u00e9\"}", "contract_uid", "ab/\n\"caf\xc3\xa9"},
+		{"\"data\":{\"contract_uid\":\"\\ud83d\\ude00\"}", "contract_uid", "\xf0\x9f\x98\x80"},
+		{"\"data\":{\"contract_uid\":true}", "contract_uid", "true"},
+		{"\"data\":{\"contract_uid\":false}", "contract_uid", "false"},
+		{"\"data\":{\"contract_uid\":{ \"a\" : [1, 2.50] }}", "contract_uid", "{ \"a\" : [1, 2.50] }"},
+		{"\"data\":{\"contract_uid\":[\"\\u0061\"]}", "contract_uid", "[\"\\u0061\"]"},
+		{"\"data\":{\"a\":1,\"b\":2,\"c\":3}", "c", "3"},
+		/* its own name in another spelling */
+		{"\"data\":{\"contract\\u005fuid\":412}", "contract_uid", "412"},
+		/* not there */
+		{"\"data\":{}", "contract_uid", NULL},
+		{"\"data\":{\"contract_uid\":null}", "contract_uid", NULL},
+		{"\"data\":{\"contract_uid\":\"a\\u0000b\"}", "contract_uid", NULL},
+		{"\"data\":{\"a\":{\"contract_uid\":1}}", "contract_uid", NULL},
+		{"\"data\":{\"a\":\"contract_uid\"}", "contract_uid", NULL},
+		{"\"data\":{\"contract_uid_2\":1,\"Contract_uid\":2}", "contract_uid", NULL},
+		{"\"data\":{\"a\":1},\"details\":{\"contract_uid\":1}", "contract_uid", NULL},
+		{"\"data\":{\"a\":1}", "", NULL},
+		/* the property is the event's, however it is written, and not a member of that name */
+		{"\"data\":{\"property_uid\":12}", "property", "12"},
+		{"\"data\":{\"property_uid\":\"villa rosa\"}", "property", "villa rosa"},
+		{"\"data\":{\"property_uid\":0}", "property", NULL},
+		{"\"data\":{\"property\":7}", "property", NULL},
+		{"\"data\":{\"property_uid\":12}", "property_uid", "12"},
+		{"\"data\":{\"property_uid\":0}", "property_uid", "0"},
+	};
+	for (size_t i = 0; i < G_N_ELEMENTS(rows); i++) {
+		g_auto(outcome) o = {0};
+		g_autofree char *json = g_strdup_printf("{\"type\":\"booking_added\",%s}", rows[i].event);
+		g_test_message("%s: %s", json, rows[i].name);
+
+		g_autofree char *text = bh_event_field(only_event(json, &o), rows[i].name);
+
+		g_assert_cmpstr(text, ==, rows[i].text);
+	}
+}
+
+static void several_fields_are_all_there_or_none_is(void)
+{
+	g_auto(outcome) o = {0};
+	const bh_event *event = only_event(
+		"{\"type\":\"booking_added\",\"data\":{\"property_uid\":12,\"a\":\"x\",\"b\":null,\"c\":3}}", &o);
+	g_auto(GStrv) all = g_strsplit("c property a c", " ", -1);
+	g_auto(GStrv) some = g_strsplit("c b", " ", -1);
+	g_auto(GStrv) none = g_strsplit("", " ", -1);
+
+	g_auto(GStrv) values = bh_event_fields(event, all);
+	g_autofree char *joined = g_strjoinv("|", values);
+	g_assert_cmpstr(joined, ==, "3|12|x|3");
+	g_assert_null(bh_event_fields(event, some));
+	g_auto(GStrv) nothing = bh_event_fields(event, none);
+	g_assert_cmpuint(g_strv_length(nothing), ==, 0);
+}
+
 /* --- What is sensitive -------------------------------------------------------------------- */
 
 static void the_password_is_removed_at_the_door_and_nothing_else(void)
@@ -875,6 +969,9 @@ int main(int argc, char **argv)
 	T(the_idempotency_key_names_the_events_of_the_call);
 	T(the_longest_key_numbers_ten_thousand_events);
 	T(the_trace_context_goes_with_every_event);
+	T(the_hops_of_the_call_go_with_every_event);
+	T(a_field_is_found_by_its_name);
+	T(several_fields_are_all_there_or_none_is);
 	T(the_password_is_removed_at_the_door_and_nothing_else);
 	T(what_is_sensitive_is_so_for_its_type_only);
 	T(a_type_of_the_site_may_have_several_sensitive_members);

@@ -1,5 +1,6 @@
 #include "watcher/watcher.h"
 
+#include "base/chance.h"
 #include "base/json.h"
 
 /* --- A small site ------------------------------------------------------------------------- */
@@ -320,6 +321,184 @@ static void a_type_of_the_site_is_selected_by_its_group(void)
 	g_assert_cmpstr(found, ==, "1:-:triggered 2:-:type_not_selected");
 }
 
+/* --- The keys of order and coalescing ------------------------------------------------------ */
+
+static char *order_key_of(const char *json, const char *order_by)
+{
+	g_autoptr(bh_event) event = event_of(json);
+	bh_webhook webhook = {.order_by = (char *)order_by};
+	char *key = bh_watch_order_key(event, &webhook);
+
+	g_assert_true(!key || strlen(key) <= BH_KEY_TEXT_MAX);
+	g_assert_true(!key || g_utf8_validate(key, -1, NULL));
+	return key;
+}
+
+static char *coalesce_key_of(const bh_event *event, const char *fields, bh_usec coalesce)
+{
+	g_auto(GStrv) names = fields ? g_strsplit(fields, " ", -1) : NULL;
+	bh_webhook webhook = {.coalesce = coalesce, .coalesce_fields = names};
+	char *key = bh_watch_coalesce_key(event, &webhook);
+
+	g_assert_true(!key || strlen(key) <= BH_KEY_TEXT_MAX);
+	g_assert_true(!key || g_utf8_validate(key, -1, NULL));
+	return key;
+}
+
+static void order_goes_by_the_property_or_a_field_of_data(void)
+{
+	static const struct {
+		const char *event, *order_by, *key;
+	} rows[] = {
+		{"{\"type\":\"t\",\"data\":{\"property_uid\":12,\"contract_uid\":4711}}", NULL, NULL},
+		{"{\"type\":\"t\",\"data\":{\"property_uid\":12,\"contract_uid\":4711}}", "property", "12"},
+		{"{\"type\":\"t\",\"data\":{\"property_uid\":12,\"contract_uid\":4711}}", "contract_uid", "4711"},
+		/* one booking, whatever happened to it and however its id is written */
+		{"{\"type\":\"u\",\"data\":{\"property_uid\":12,\"contract_uid\":\"4711\"}}", "contract_uid", "4711"},
+		{"{\"type\":\"t\",\"data\":{\"contract_uid\":4711.0}}", "contract_uid", "4711.0"},
+		/* no key, no order */
+		{"{\"type\":\"t\",\"data\":{}}", "contract_uid", NULL},
+		{"{\"type\":\"t\",\"data\":{\"contract_uid\":null}}", "contract_uid", NULL},
+		{"{\"type\":\"t\",\"data\":{\"contract_uid\":\"\"}}", "contract_uid", NULL},
+		{"{\"type\":\"t\",\"data\":{\"property_uid\":0}}", "property", NULL},
+		/* what a hostile hand may write */
+		{"{\"type\":\"t\",\"data\":{\"contract_uid\":\"a b=1:c\\n\"}}", "contract_uid", "a b=1:c\n"},
+		{"{\"type\":\"t\",\"data\":{\"contract_uid\":\"sha256:1\"}}", "contract_uid",
+		 "sha256:51ae7fa00c92525c319404a3a6d400e52ff9372c5a39cb415e0486fe425f3165"},
+		{"{\"type\":\"t\",\"data\":{\"contract_uid\":\"SHA256:1\"}}", "contract_uid", "SHA256:1"},
+	};
+	for (size_t i = 0; i < G_N_ELEMENTS(rows); i++) {
+		g_test_message("%s by %s", rows[i].event, rows[i].order_by ? rows[i].order_by : "nothing");
+		g_autofree char *key = order_key_of(rows[i].event, rows[i].order_by);
+		g_assert_cmpstr(key, ==, rows[i].key);
+	}
+}
+
+static void a_long_key_is_named_by_its_hash(void)
+{
+	for (size_t size = BH_KEY_TEXT_MAX - 2; size <= BH_KEY_TEXT_MAX + 2; size++) {
+		g_autofree char *value = g_strnfill(size, 'x');
+		g_autofree char *json = g_strdup_printf("{\"type\":\"t\",\"data\":{\"a\":\"%s\"}}", value);
+		g_autofree char *hash = g_compute_checksum_for_string(G_CHECKSUM_SHA256, value, -1);
+		g_autofree char *hashed = g_strconcat("sha256:", hash, NULL);
+
+		g_autofree char *key = order_key_of(json, "a");
+
+		g_assert_cmpstr(key, ==, size <= BH_KEY_TEXT_MAX ? value : hashed);
+	}
+
+	/* Who writes such a name himself does not come between the events of another. */
+	g_autofree char *value = g_strnfill(1000, 'x');
+	g_autofree char *hash = g_compute_checksum_for_string(G_CHECKSUM_SHA256, value, -1);
+	g_autofree char *long_one = g_strdup_printf("{\"type\":\"t\",\"data\":{\"a\":\"%s\"}}", value);
+	g_autofree char *forged = g_strdup_printf("{\"type\":\"t\",\"data\":{\"a\":\"sha256:%s\"}}", hash);
+	g_autofree char *one = order_key_of(long_one, "a"), *other = order_key_of(forged, "a");
+	g_assert_cmpstr(one, !=, other);
+}
+
+static void coalescing_goes_by_type_and_fields(void)
+{
+	static const struct {
+		const char *event, *fields;
+		int seconds;
+		const char *key;
+	} rows[] = {
+		{"{\"type\":\"tariffs_updated\",\"data\":{\"property_uid\":12,\"room_uid\":7}}", "property room_uid",
+		 30, "tariffs_updated property=2:12 room_uid=1:7"},
+		{"{\"type\":\"room_updated\",\"data\":{\"property_uid\":12,\"room_uid\":\"7\"}}", "property room_uid",
+		 30, "room_updated property=2:12 room_uid=1:7"},
+		{"{\"type\":\"room_updated\",\"data\":{\"property_uid\":12,\"room_uid\":\"7\"}}", "property", 30,
+		 "room_updated property=2:12"},
+		{"{\"type\":\"t\",\"data\":{\"a\":{\"b\": 1},\"c\":\"caf\\u00e9\"}}", "a c", 30,
+		 "t a=8:{\"b\": 1} c=5:caf\xc3\xa9"},
+		/* off */
+		{"{\"type\":\"t\",\"data\":{\"a\":1}}", "a", 0, NULL},
+		{"{\"type\":\"t\",\"data\":{\"a\":1}}", NULL, 30, NULL},
+		/* a field of it is not there, so nobody knows what it is about */
+		{"{\"type\":\"t\",\"data\":{\"a\":1}}", "a b", 30, NULL},
+		{"{\"type\":\"t\",\"data\":{\"a\":1,\"b\":null}}", "a b", 30, NULL},
+		{"{\"type\":\"t\",\"data\":{\"a\":1,\"b\":\"\"}}", "a b", 30, NULL},
+		{"{\"type\":\"t\",\"data\":{\"property_uid\":0,\"a\":1}}", "property a", 30, NULL},
+	};
+	for (size_t i = 0; i < G_N_ELEMENTS(rows); i++) {
+		g_test_message("%s", rows[i].event);
+		g_autoptr(bh_event) event = event_of(rows[i].event);
+		g_autofree char *key = coalesce_key_of(event, rows[i].fields, rows[i].seconds * BH_SECOND);
+		g_assert_cmpstr(key, ==, rows[i].key);
+	}
+}
+
+/* A value made of what keys are made of themselves, so that a careless join would mix them up. */
+static void append_tricky_value(GString *out, bh_chance *chance)
+{
+	static const char *const pieces[] = {"",    " ",    "=",    ":",       "1", "2:",       " b=1:", "a", "\\u0061",
+					     "\\n", "\\\"", "\\\\", "sha256:", "t", "\xc3\xa9", "{",     "}", ","};
+	int64_t kind = bh_chance_between(chance, 0, 9), count = bh_chance_between(chance, 0, kind == 9 ? 200 : 4);
+
+	if (kind < 2) {
+		g_string_append_printf(out, "%d%s", (int)bh_chance_between(chance, 0, 3), kind ? "" : ".0");
+		return;
+	}
+	g_string_append(out, kind == 2 ? "[\"" : "\"");
+	while (count-- > 0)
+		g_string_append(out, pieces[bh_chance_between(chance, 0, G_N_ELEMENTS(pieces) - 1)]);
+	g_string_append(out, kind == 2 ? "\"]" : "\"");
+}
+
+/* The fields of an event told apart without any cleverness: each text, ended by a byte that no UTF-8 has. */
+static char *plain_tuple(const bh_event *event)
+{
+	GString *tuple = g_string_new(event->type);
+	for (const char *name = "abc"; *name; name++) {
+		g_autofree char *value = bh_event_field(event, (char[]){*name, '\0'});
+		g_string_append_printf(tuple, "\xff%s", value);
+	}
+	return g_string_free(tuple, FALSE);
+}
+
+static void different_fields_never_give_equal_keys(void)
+{
+	g_autoptr(GHashTable) tuple_of = g_hash_table_new_full(g_str_hash, g_str_equal, g_free, g_free);
+	g_autoptr(GHashTable) key_of = g_hash_table_new_full(g_str_hash, g_str_equal, g_free, g_free);
+	bh_chance chance = bh_chance_seeded(20261125);
+
+	for (int i = 0; i < 20000; i++) {
+		g_autoptr(GString) json = g_string_new(NULL);
+		g_string_printf(json,
+				"{\"type\":\"%s\",\"data\":{\"a\":", bh_chance_between(&chance, 0, 1) ? "t" : "t.a");
+		append_tricky_value(json, &chance);
+		g_string_append(json, ",\"b\":");
+		append_tricky_value(json, &chance);
+		g_string_append(json, ",\"c\":");
+		append_tricky_value(json, &chance);
+		g_string_append(json, "}}");
+		g_autoptr(bh_event) event = event_of(json->str);
+		g_autofree char *key = coalesce_key_of(event, "a b c", BH_SECOND);
+		if (!key)
+			continue;
+
+		g_autofree char *tuple = plain_tuple(event);
+		const char *same_key = g_hash_table_lookup(tuple_of, key),
+			   *same_tuple = g_hash_table_lookup(key_of, tuple);
+		g_test_message("%s", json->str);
+		g_assert_true(!same_key || strcmp(same_key, tuple) == 0);
+		g_assert_true(!same_tuple || strcmp(same_tuple, key) == 0);
+		g_hash_table_insert(tuple_of, g_strdup(key), g_strdup(tuple));
+		g_hash_table_insert(key_of, g_steal_pointer(&tuple), g_strdup(key));
+	}
+	g_assert_cmpuint(g_hash_table_size(tuple_of), >, 5000);
+}
+
+static void a_key_does_not_depend_on_when_it_is_made(void)
+{
+	g_autoptr(bh_event) event = event_of("{\"type\":\"t\",\"data\":{\"property_uid\":12,\"a\":\"caf\\u00e9\"}}");
+	g_autoptr(bh_event) stored = bh_event_restore(event);
+	g_autofree char *one = coalesce_key_of(event, "property a", BH_SECOND);
+	g_autofree char *other = coalesce_key_of(stored, "property a", BH_DAY);
+
+	g_assert_cmpstr(one, ==, other);
+}
+
 /* --- Verdicts ----------------------------------------------------------------------------- */
 
 static void every_verdict_has_a_name_and_a_sentence(void)
@@ -391,6 +570,11 @@ int main(int argc, char **argv)
 	T(the_first_rule_that_speaks_decides);
 	T(an_event_about_no_property_passes_only_where_all_are_selected);
 	T(a_type_of_the_site_is_selected_by_its_group);
+	T(order_goes_by_the_property_or_a_field_of_data);
+	T(a_long_key_is_named_by_its_hash);
+	T(coalescing_goes_by_type_and_fields);
+	T(different_fields_never_give_equal_keys);
+	T(a_key_does_not_depend_on_when_it_is_made);
 	T(every_verdict_has_a_name_and_a_sentence);
 	T(a_receiver_written_for_jomres_notices_no_change);
 	return g_test_run();
