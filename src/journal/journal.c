@@ -49,6 +49,7 @@ struct bh_journal {
 
 	/* The thread's own. */
 	size_t last_urgent; /* callers served by the last commit */
+	bool directory_unsure; /* nobody knows whether its last change was kept: it is read again before anything else is done */
 };
 
 /* A batch under way: the thread's own, reused. */
@@ -349,6 +350,21 @@ static void tell_listener(bh_journal *j, const bh_snapshot *before, const bh_wri
 	}
 }
 
+/* Nobody knows what was kept of it. Who asks the store again is right either way. */
+static void tell_unsure(bh_journal *j, const bh_write *w)
+{
+	const bh_journal_listener *l = &j->listener;
+
+	if (w->kind == BH_WRITE_RECORD)
+		return; /* its loop hands it in again, and then sees */
+	for (size_t i = 0; i < w->delivery_count; i++)
+		l->webhook_changed(l->user, w->deliveries[i]->webhook_id);
+	if (w->kind == BH_WRITE_RECOVERY || w->kind == BH_WRITE_RECOVERY_END)
+		tell_recovery(j, w->kind == BH_WRITE_RECOVERY ? w->recovery->webhook_id : w->webhook_id);
+	else if (w->webhook_id)
+		l->webhook_changed(l->user, w->webhook_id);
+}
+
 static void finish(bh_entry *entry, const GError *error)
 {
 	g_autoptr(GError) refused = entry->refused; /* the entry shows it to `done`, and may be gone afterwards */
@@ -357,11 +373,16 @@ static void finish(bh_entry *entry, const GError *error)
 
 static void tell(bh_journal *j, batch *b, const GError *error)
 {
-	if (!error) {
-		for (size_t i = 0; i < b->writes->len; i++)
+	bool unsure = g_error_matches(error, BH_ERROR, BH_ERROR_UNSURE);
+
+	for (size_t i = 0; i < b->writes->len && (!error || unsure); i++) {
+		if (unsure)
+			tell_unsure(j, b->writes->pdata[i]);
+		else
 			tell_listener(j, b->before, b->writes->pdata[i]);
-		j->listener.flush(j->listener.user);
 	}
+	if (!error || unsure)
+		j->listener.flush(j->listener.user);
 	for (size_t i = 0; i < b->entries->len; i++)
 		finish(b->entries->pdata[i], error);
 	for (size_t i = 0; i < b->refused->len; i++)
@@ -372,6 +393,31 @@ static void publish(bh_journal *j, batch *b)
 {
 	if (b->after != b->before)
 		bh_directory_publish(j->directory, bh_snapshot_ref(b->after));
+}
+
+/* --- The directory after an unsure commit ------------------------------------------------------ */
+
+static void tell_all(bh_journal *j, const bh_snapshot *s)
+{
+	g_autoptr(GPtrArray) webhooks = bh_snapshot_page_webhooks(s, NULL, 0, bh_snapshot_webhook_count(s));
+
+	for (guint i = 0; i < webhooks->len; i++)
+		j->listener.webhook_changed(j->listener.user, ((bh_webhook *)webhooks->pdata[i])->id);
+}
+
+/* The store alone knows. Until it says so, nothing is judged by a directory that may be another. */
+static bool read_directory(bh_journal *j, GError **error)
+{
+	bh_snapshot *kept = bh_store_load_directory(j->store, error);
+	if (!kept)
+		return false;
+	g_autoptr(bh_snapshot) before = bh_directory_now(j->directory), after = bh_snapshot_ref(kept);
+	bh_directory_publish(j->directory, kept);
+	j->directory_unsure = false;
+	tell_all(j, before); /* those that are gone, too */
+	tell_all(j, after);
+	j->listener.flush(j->listener.user);
+	return true;
 }
 
 static batch batch_new(void)
@@ -415,16 +461,22 @@ static void run_one_by_one(bh_journal *j, batch *b)
 static void run_batch(bh_journal *j, batch *b)
 {
 	g_autoptr(GError) error = NULL;
-	prepare(j, b);
-	bool kept = commit(j, b, &error);
+	bool knows = !j->directory_unsure || read_directory(j, &error);
+	if (knows)
+		prepare(j, b);
+	bool kept = knows && commit(j, b, &error);
 	if (!kept && b->entries->len > 1 && is_fault_of_content(error)) {
 		run_one_by_one(j, b);
 		g_clear_error(&error); /* told to whom it concerns */
 	} else {
 		note(j, b, error);
 	}
-	if (kept)
+	if (kept) {
 		publish(j, b);
+	} else if (g_error_matches(error, BH_ERROR, BH_ERROR_UNSURE) && b->after != b->before) {
+		j->directory_unsure = true;
+		(void)read_directory(j, NULL); /* if not now, then before the next batch, which hears why */
+	}
 	tell(j, b, error);
 }
 
