@@ -374,18 +374,27 @@ bh_usec bh_retry_due(const bh_policy *policy, int spent, bh_usec not_before, bh_
 	return due_after(policy, spent, step, not_before, now, chance);
 }
 
+/* How long a delivery waits that spent nothing and has no step to wait for: twice as long each time, up to 16 times. */
+static bh_usec patience(const bh_waiting *waiting, bh_usec first)
+{
+	int unspent = MAX(waiting->attempts - waiting->spent, 0);
+	return MAX(first, BH_SECOND) << MIN(unspent, 4);
+}
+
 /*
  * How long the schedule lets a delivery wait after `spent` attempts. False: no attempt is left. What spent nothing was not the
  * last attempt: it waits for its step only if that ends before the delivery's life does. A fault of our own proxy never does,
- * for the steps give a receiver time to get well.
+ * for the steps give a receiver time to get well; but a proxy that is away for hours is not asked by everything every minute.
  */
-static bool wait_of(const bh_policy *policy, const bh_conclusion *conclusion, int spent, bh_usec left,
+static bool wait_of(const bh_policy *policy, const bh_waiting *waiting, const bh_conclusion *conclusion, bh_usec left,
 		    bh_usec *ret_step)
 {
-	bool has_step = step_of(policy, spent, ret_step);
+	bool has_step = step_of(policy, waiting->spent + (conclusion->spends ? 1 : 0), ret_step);
 	if (conclusion->spends)
 		return has_step;
-	if (!has_step || *ret_step > left || conclusion->cause == BH_CAUSE_PROXY)
+	if (conclusion->cause == BH_CAUSE_PROXY)
+		*ret_step = MIN(patience(waiting, conclusion->not_before), MAX(left, conclusion->not_before));
+	else if (!has_step || *ret_step > left)
 		*ret_step = MAX(conclusion->not_before, BH_SECOND);
 	return true;
 }
@@ -403,7 +412,7 @@ static bh_next try_again(const bh_policy *policy, const bh_waiting *waiting, con
 
 	bh_usec end = waiting->created_at + policy->lifetime;
 	bh_usec step;
-	if (!wait_of(policy, conclusion, spent, end - now, &step))
+	if (!wait_of(policy, waiting, conclusion, end - now, &step))
 		return ended(BH_STATE_EXHAUSTED, spent, "No attempt is left.");
 
 	/* Jitter alone does not push a delivery over the end of its life. */

@@ -57,7 +57,7 @@ bh_policy bh_policy_of(const bh_settings *settings);
  * Pacing and counting follow from the answer, whatever the method makes of it: a time that a failure names (Retry-After, at
  * most hint_max) is both `not_before` and `pause`, a 429 without one pauses for overload_floor, and a 429 with one spends
  * nothing. A fault of our proxy spends nothing either, says nothing of the receiver, and comes again after overload_floor at
- * the earliest.
+ * the earliest (bh_next_step makes that up to 16 times as long, each time twice).
  */
 bh_conclusion bh_conclude(const bh_ending *ending, const bh_policy *policy);
 

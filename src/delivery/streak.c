@@ -47,7 +47,7 @@ static void exhaust(bh_streak *s, bh_usec now)
 		s->last_exhausted = now;
 }
 
-static bool is_failure(const bh_conclusion *conclusion)
+bool bh_streak_is_failure(const bh_conclusion *conclusion)
 {
 	return conclusion->signal != BH_SIGNAL_NONE && conclusion->outcome != BH_OUTCOME_DELIVERED &&
 	       conclusion->outcome != BH_OUTCOME_GONE;
@@ -63,7 +63,7 @@ bool bh_streak_fold(bh_streak *streak, const bh_conclusion *conclusion, bh_state
 	bh_streak before = *streak;
 	if (is_success(conclusion)) {
 		*streak = (bh_streak){0};
-	} else if (is_failure(conclusion)) {
+	} else if (bh_streak_is_failure(conclusion)) {
 		come_back(streak, now);
 		begin(streak, started, now);
 		if (state == BH_STATE_EXHAUSTED)

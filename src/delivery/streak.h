@@ -43,6 +43,8 @@ typedef enum bh_warning {
  * an hour at most: a receiver that exhausts a thousand deliveries a minute is not stored a thousand times.
  */
 bool bh_streak_fold(bh_streak *streak, const bh_conclusion *conclusion, bh_state state, bh_usec started, bh_usec now);
+/* Is this a failure of the receiver's, as a run is made of? */
+bool bh_streak_is_failure(const bh_conclusion *conclusion);
 /*
  * The same for a delivery that was exhausted without an attempt, because its life ended behind an open breaker: of a long
  * backlog hardly one is tried often enough to end by an attempt. Without a run of failures it changes nothing.
@@ -52,7 +54,7 @@ bool bh_streak_exhausted(bh_streak *streak, bh_usec now);
 typedef enum bh_streak_verdict { BH_STREAK_FINE, BH_STREAK_WARN_FAILING, BH_STREAK_WARN_DISABLING, BH_STREAK_DISABLE } bh_streak_verdict;
 /*
  * What is to be done now, the most serious first. Each warning once in a run, and who was told that it will be disabled is not
- * told any more that it fails. DISABLE is to be acted on right after a failed attempt was folded: a look in between gives
+ * told any more that it fails. DISABLE is to be acted on right after such a failure was folded: a look in between gives
  * warnings only, for nobody knows how the receiver does by now.
  */
 bh_streak_verdict bh_streak_judge(const bh_streak *streak, const bh_streak_policy *policy, bh_usec now);

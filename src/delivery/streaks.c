@@ -124,7 +124,7 @@ void bh_loop_fold_streak(bh_loop *loop, bh_webhook *attempted, bh_paper *record,
 		record->carries_streak = true;
 	}
 	/* Only by a failure just seen: as long as nothing is tried, nobody knows how the receiver does by now. */
-	if (verdict == BH_STREAK_DISABLE && conclusion->outcome != BH_OUTCOME_DELIVERED)
+	if (verdict == BH_STREAK_DISABLE && bh_streak_is_failure(conclusion))
 		disable(loop, attempted, &streak);
 }
 

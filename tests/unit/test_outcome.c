@@ -590,22 +590,23 @@ static void a_fault_of_our_proxy_costs_no_attempt_and_no_step_but_the_life_still
 	jittery.jitter_percent = 20;
 	jittery.jitter_first = 2 * BH_SECOND;
 	for (int spent = 0; spent <= 9; spent++) {
-		bh_waiting waiting = {.created_at = NOON, .spent = spent};
-		bh_usec now = NOON;
+		bh_waiting waiting = {.created_at = NOON, .spent = spent, .attempts = spent};
+		bh_usec now = NOON, end = NOON + policy.lifetime;
 		bh_next next;
-		int tries = 0;
 		while ((next = bh_next_step(&jittery, &waiting, &fault, now, &chance)).state == BH_STATE_PENDING) {
+			bh_usec wait = FLOOR << MIN(waiting.attempts - spent, 4);
 			g_assert_cmpint(next.spent, ==, spent);
-			g_assert_cmpint(next.due_at, >=, MIN(now + FLOOR, NOON + policy.lifetime));
-			g_assert_cmpint(next.due_at, <=, now + 2 * FLOOR);
+			g_assert_cmpint(next.due_at, >=, MIN(now + FLOOR, end));
+			g_assert_cmpint(next.due_at, >=, now + MIN(wait, end - now) * 8 / 10);
+			g_assert_cmpint(next.due_at, <=, MIN(now + wait * 12 / 10 + 2 * BH_SECOND, end));
 			now = next.due_at;
-			tries++;
+			waiting.attempts++;
 		}
 		g_assert_cmpint(next.state, ==, BH_STATE_EXHAUSTED);
 		g_assert_cmpint(next.spent, ==, spent);
-		g_assert_cmpint(now - NOON, <=, policy.lifetime);
-		g_assert_cmpint(now - NOON, >, policy.lifetime - 2 * FLOOR);
-		g_assert_cmpint(tries, >, 3000);
+		g_assert_cmpint(now, >, end - FLOOR); /* it had all of its life */
+		g_assert_cmpint(waiting.attempts - spent, >, 200);
+		g_assert_cmpint(waiting.attempts - spent, <, 500);
 	}
 
 	/* Not even without a floor does it turn in circles. */

@@ -77,6 +77,7 @@ static void what_each_attempt_does_to_the_run(void)
 
 		bool began = fold(&s, &c, rows[i].state, ended);
 		g_assert_cmpint(began, ==, failure);
+		g_assert_cmpint(bh_streak_is_failure(&c), ==, failure);
 		g_assert_cmpint(s.failing_since, ==, failure ? ended - 2 * BH_SECOND : 0);
 		g_assert_cmpint(s.first_exhausted, ==, rows[i].does == EXHAUSTS ? ended : 0);
 
