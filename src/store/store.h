@@ -195,7 +195,8 @@ typedef struct bh_write {
 
 	/* CHANGE */
 	const bh_change *change;
-	const char *audit_who, *audit_from; /* "key key_04f…", "127.0.0.1"; the store adds what and when */
+	/* CHANGE, and (unless NULL) REPLAY, RECOVERY, RECOVERY_END: "key key_04f…", "127.0.0.1"; the store adds what and when. */
+	const char *audit_who, *audit_from;
 
 	/* SWEEP */
 	bh_id webhook_id;

@@ -73,6 +73,12 @@ static bool apply_all(bh_sqlite *s, bh_write *const *writes, size_t count, GErro
 	return true;
 }
 
+/* What a person asked for, and what was done. */
+static bool audit(bh_sqlite *s, const bh_write *w, GError **error)
+{
+	return w->result != BH_WRITE_DONE || !w->audit_who || bh_sqlite_write_audit(s, w, error);
+}
+
 static bool apply_one(bh_sqlite *s, bh_write *w, GError **error)
 {
 	switch (w->kind) {
@@ -87,15 +93,15 @@ static bool apply_one(bh_sqlite *s, bh_write *w, GError **error)
 	case BH_WRITE_SWEEP:
 		return bh_sqlite_write_sweep(s, w, error);
 	case BH_WRITE_REPLAY:
-		return bh_sqlite_write_replay(s, w, error);
+		return bh_sqlite_write_replay(s, w, error) && audit(s, w, error);
 	case BH_WRITE_STREAK:
 		return bh_sqlite_write_streak(s, w, error);
 	case BH_WRITE_RECOVERY:
-		return bh_sqlite_write_recovery(s, w, error);
+		return bh_sqlite_write_recovery(s, w, error) && audit(s, w, error);
 	case BH_WRITE_RECOVER:
 		return bh_sqlite_write_recover(s, w, error);
 	case BH_WRITE_RECOVERY_END:
-		return bh_sqlite_write_recovery_end(s, w, error);
+		return bh_sqlite_write_recovery_end(s, w, error) && audit(s, w, error);
 	}
 	g_assert_not_reached();
 }

@@ -50,6 +50,7 @@ bool bh_sqlite_write_record(bh_sqlite *s, bh_write *w, GError **error);
 bool bh_sqlite_write_move(bh_sqlite *s, bh_write *w, GError **error);
 bool bh_sqlite_write_sweep(bh_sqlite *s, bh_write *w, GError **error);
 bool bh_sqlite_write_change(bh_sqlite *s, bh_write *w, GError **error);
+bool bh_sqlite_write_audit(bh_sqlite *s, const bh_write *w, GError **error);
 bool bh_sqlite_write_streak(bh_sqlite *s, bh_write *w, GError **error);
 bool bh_sqlite_write_recovery(bh_sqlite *s, bh_write *w, GError **error);
 bool bh_sqlite_write_recover(bh_sqlite *s, bh_write *w, GError **error);

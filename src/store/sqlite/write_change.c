@@ -1,4 +1,4 @@
-/* One change of the directory, and its line in the audit log. Changes are rare: statements are not kept. */
+/* One change of the directory, and the lines of the audit log. Both are rare: statements are not kept. */
 #include "store/sqlite/sqlite.h"
 
 #include "store/text_list.h"
@@ -13,7 +13,6 @@ static bool remove_webhook(bh_sqlite *s, bh_id id, bh_usec at, GError **error);
 static bool remove_property(bh_sqlite *s, const char *id, GError **error);
 static bool remove_named(bh_sqlite *s, const bh_sql *sql, const char *name, GError **error);
 static bool remove_numbered(bh_sqlite *s, const bh_sql *sql, bh_id id, GError **error);
-static bool write_audit(bh_sqlite *s, const bh_write *w, GError **error);
 
 /* With what belongs to it alone. Its deliveries stay; the loops cancel those that wait. */
 static const bh_sql REMOVE_WEBHOOK[] = {
@@ -69,7 +68,7 @@ static bool write_change(bh_sqlite *s, const bh_change *c, bh_usec at, GError **
 
 bool bh_sqlite_write_change(bh_sqlite *s, bh_write *w, GError **error)
 {
-	return write_change(s, w->change, w->at, error) && write_audit(s, w, error);
+	return write_change(s, w->change, w->at, error) && bh_sqlite_write_audit(s, w, error);
 }
 
 static const bh_sql PUT_MANAGER = {
@@ -356,7 +355,7 @@ static bool remove_numbered(bh_sqlite *s, const bh_sql *sql, bh_id id, GError **
 	return bh_rows_run(&rows, error);
 }
 
-static char *describe(const bh_change *c)
+static char *describe_change(const bh_change *c)
 {
 	char id[BH_ID_TEXT_SIZE];
 
@@ -385,15 +384,35 @@ static char *describe(const bh_change *c)
 	g_assert_not_reached();
 }
 
+/* What people do beside it: the engine's own writes name nobody, and leave no line. */
+static char *describe(const bh_write *w)
+{
+	char id[BH_ID_TEXT_SIZE], of[BH_ID_TEXT_SIZE];
+
+	switch (w->kind) {
+	case BH_WRITE_CHANGE:
+		return describe_change(w->change);
+	case BH_WRITE_REPLAY:
+		return g_strdup_printf("event.replay %s", bh_id_text(BH_ID_EVENT, w->event->id, id));
+	case BH_WRITE_RECOVERY:
+		return g_strdup_printf("webhook.recover %s %s", bh_id_text(BH_ID_WEBHOOK, w->recovery->webhook_id, of),
+				       bh_id_text(BH_ID_RECOVERY, w->recovery->id, id));
+	case BH_WRITE_RECOVERY_END:
+		return g_strdup_printf("recovery.cancel %s", bh_id_text(BH_ID_RECOVERY, w->recovery_id, id));
+	default:
+		g_assert_not_reached();
+	}
+}
+
 static const bh_sql WRITE_AUDIT = {
 	-1,
 	"write the audit log",
 	"INSERT INTO audit (at, who, came_from, what) VALUES (?1, ?2, ?3, ?4)",
 };
 
-static bool write_audit(bh_sqlite *s, const bh_write *w, GError **error)
+bool bh_sqlite_write_audit(bh_sqlite *s, const bh_write *w, GError **error)
 {
-	g_autofree char *what = describe(w->change);
+	g_autofree char *what = describe(w);
 	g_auto(bh_rows) rows = bh_rows_of(&s->db, &WRITE_AUDIT, error);
 
 	if (!rows.stmt)
