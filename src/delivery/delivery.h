@@ -60,5 +60,8 @@ bool bh_loops_prepare(bh_loops *loops, bh_journal *journal, GError **error);
 void bh_loops_ask_to_stop(bh_loops *loops);
 void bh_loops_free(bh_loops *loops);
 
+/* When a webhook with this run of failures would be disabled if every attempt went on failing; 0: not foreseeable. Pure. */
+bh_usec bh_delivery_disables_at(const bh_streak *streak, const bh_settings *settings);
+
 /* Appends the room's metrics in Prometheus' text form. Any thread. */
 void bh_loops_metrics(bh_loops *loops, GString *out);

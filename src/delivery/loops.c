@@ -5,6 +5,7 @@
 #include "base/log.h"
 #include "base/steady.h"
 #include "delivery/loop.h"
+#include "delivery/streak.h"
 #include "delivery/streaks.h"
 
 #include <errno.h>
@@ -497,6 +498,15 @@ void bh_loops_stop(bh_loops *loops)
 	for (size_t i = 0; i < loops->running; i++)
 		pthread_join(loops->at[i].thread, NULL);
 	loops->running = 0;
+}
+
+/* --- What others may know of our policy ----------------------------------------------------------------- */
+
+bh_usec bh_delivery_disables_at(const bh_streak *streak, const bh_settings *settings)
+{
+	bh_streak_policy policy = bh_streak_policy_of(settings);
+
+	return bh_streak_disables_at(streak, &policy);
 }
 
 /* --- Metrics -------------------------------------------------------------------------------------------- */
