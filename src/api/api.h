@@ -20,6 +20,10 @@ typedef struct bh_api_rooms {
 	const bh_sealer *sealer;
 	void (*metrics)(void *user, GString *out); /* appends what other rooms have to tell, in Prometheus' text form; NULL: nothing */
 	void *user;
+	/* bh_guard_check_name, or what a test has in its place. Called on a thread that may block; NULL: names are not looked up. */
+	bool (*check_name)(const bh_guard *guard, const bh_target *target, bh_usec timeout, char **ret_doubt, GError **error);
+	/* When a webhook with this run of failures would be disabled: delivery's policy, which lies behind us. 0: not foreseeable. NULL: never. */
+	bh_usec (*disables_at)(const bh_streak *streak, const bh_settings *settings);
 } bh_api_rooms;
 
 typedef struct bh_api bh_api;

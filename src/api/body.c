@@ -35,17 +35,27 @@ static bool is_known(const bh_json *json, uint32_t name, const char *const *know
 	return false;
 }
 
-static bool only_known(bh_call *call, const bh_json *json, const char *const *known)
+static bool only_known(bh_call *call, uint32_t node, const char *parent, const char *const *known)
 {
-	for (uint32_t n = bh_json_first(json, 0); n != BH_JSON_NONE; n = bh_json_next(json, 0, n)) {
+	const bh_json *json = bh_call_json(call);
+
+	for (uint32_t n = bh_json_first(json, node); n != BH_JSON_NONE; n = bh_json_next(json, node, n)) {
 		if (is_known(json, n, known))
 			continue;
 		g_autofree char *name = bh_json_string(json, n);
-		g_autofree char *pointer = bh_pointer_to("", name ? name : "?");
+		g_autofree char *pointer = bh_pointer_to(parent, name ? name : "?");
 		bh_reply_problem(call, BH_PROBLEM_FIELD, pointer, "There is no member \"%s\" here.", name ? name : "?");
 		return false;
 	}
 	return true;
+}
+
+bool bh_body_object(bh_call *call, uint32_t node, const char *pointer, const char *const *known)
+{
+	if (bh_json_type_of(bh_call_json(call), node) == BH_JSON_OBJECT)
+		return only_known(call, node, pointer, known);
+	bh_reply_problem(call, BH_PROBLEM_FIELD, pointer, "It must be an object.");
+	return false;
 }
 
 bool bh_body_parse(bh_call *call, const char *const *known)
@@ -67,7 +77,7 @@ bool bh_body_parse(bh_call *call, const char *const *known)
 		bh_reply_problem(call, BH_PROBLEM_FIELD, "", "The body must be a JSON object.");
 		return false;
 	}
-	return only_known(call, json, known);
+	return only_known(call, 0, "", known);
 }
 
 uint32_t bh_body_member(bh_call *call, const char *name)
@@ -228,5 +238,25 @@ bool bh_body_bool(bh_call *call, uint32_t node, const char *pointer, bool *ret)
 		return false;
 	}
 	*ret = type == BH_JSON_TRUE;
+	return true;
+}
+
+bool bh_body_number(bh_call *call, uint32_t node, const char *pointer, const bh_number_rule *rule, double *ret)
+{
+	const bh_json *json = bh_call_json(call);
+
+	if (node == BH_JSON_NONE)
+		return true;
+	bh_span text = bh_json_text(json, node);
+	g_autofree char *number = g_strndup(text.at, text.size);
+	bool is_number = bh_json_type_of(json, node) == BH_JSON_NUMBER;
+	double value = is_number ? g_ascii_strtod(number, NULL) : 0;
+	bool fits = is_number && value >= rule->least && value <= rule->most;
+	if (!fits || (rule->is_whole && value != (double)(int64_t)value)) {
+		bh_reply_problem(call, BH_PROBLEM_FIELD, pointer, "It is a %snumber from %.15g to %.15g.",
+				 rule->is_whole ? "whole " : "", rule->least, rule->most);
+		return false;
+	}
+	*ret = value;
 	return true;
 }

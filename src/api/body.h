@@ -10,6 +10,8 @@
 /* The whole: an object with no members but `known` (NULL-terminated). Node 0 is it. An empty body is an empty object. */
 bool bh_body_parse(bh_call *call, const char *const *known);
 uint32_t bh_body_member(bh_call *call, const char *name);
+/* The same check of an object within it. */
+bool bh_body_object(bh_call *call, uint32_t node, const char *pointer, const char *const *known);
 
 /* What a text may be. */
 typedef struct bh_text_rule {
@@ -31,6 +33,12 @@ bool bh_body_texts(bh_call *call, uint32_t node, const char *pointer, const bh_t
 /* The path's id in *ret; a body that names another one, or a path's id that no id may be, is refused. */
 bool bh_body_own_id(bh_call *call, char **ret);
 bool bh_body_bool(bh_call *call, uint32_t node, const char *pointer, bool *ret);
+
+typedef struct bh_number_rule {
+	double least, most;
+	bool is_whole;
+} bh_number_rule;
+bool bh_body_number(bh_call *call, uint32_t node, const char *pointer, const bh_number_rule *rule, double *ret);
 
 /* Is this node there and `null`? */
 bool bh_body_is_null(bh_call *call, uint32_t node);

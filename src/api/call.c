@@ -55,9 +55,9 @@ enum MHD_Result bh_call_serve(void *user, struct MHD_Connection *connection, con
 	note_complete(call);
 	if (call->phase == BH_CALL_READING)
 		call->route->handle(call);
-	else if (call->phase == BH_CALL_COMMITTING)
+	else if (call->phase == BH_CALL_WAITING)
 		call->next(call);
-	return call->phase == BH_CALL_COMMITTING ? MHD_YES : send_answer(call);
+	return call->phase == BH_CALL_WAITING ? MHD_YES : send_answer(call);
 }
 
 static void count_request(const bh_call *call)
@@ -294,14 +294,12 @@ const char *bh_call_from(bh_call *call)
 
 bh_reader *bh_call_reader(bh_call *call)
 {
-	bh_api_worker *worker = bh_api_worker_here(call->api);
 	g_autoptr(GError) error = NULL;
+	bh_reader *reader = bh_api_reader_here(call->api, &error);
 
-	if (!worker->reader)
-		worker->reader = bh_reader_new(call->api->rooms.store, &error);
-	if (!worker->reader)
+	if (!reader)
 		bh_reply_error(call, error);
-	return worker->reader;
+	return reader;
 }
 
 bh_json *bh_call_json(bh_call *call)

@@ -6,8 +6,8 @@
  *                                   v  |      the connection is suspended meanwhile
  *                                 COMMIT      and costs no thread
  *
- * A handler (routes.h) either answers (reply.h) or commits and names the step that goes on when the journal is
- * through; both run on the connection's API thread. A call belongs to its connection and ends with it.
+ * A handler (routes.h) either answers (reply.h) or commits (or has names looked up) and names the step that goes on when
+ * that is through; both run on the connection's API thread. A call belongs to its connection and ends with it.
  */
 #pragma once
 
@@ -26,11 +26,12 @@ typedef void (*bh_call_step)(bh_call *call);
 #define BH_BODY_MAX (1024 * 1024) /* of a document; events: BH_EVENTS_BYTES_MAX */
 #define BH_HEADER_MAX (16 * 1024)
 #define BH_QUERY_MAX 8 /* parameters that a route may know */
+#define BH_TEST_TYPE "bellhop.test" /* of the event that a test of a webhook is */
 
 typedef enum bh_call_phase {
 	BH_CALL_READING, /* the body comes in */
 	BH_CALL_REFUSED, /* the answer is known; what is left of the body is thrown away */
-	BH_CALL_COMMITTING, /* the journal has it */
+	BH_CALL_WAITING, /* suspended: the journal has it, or a look-up of names */
 	BH_CALL_ANSWERED,
 } bh_call_phase;
 
@@ -65,9 +66,10 @@ struct bh_call {
 	size_t body_max;
 	size_t thrown_away; /* bytes of a body that nobody reads */
 
+	bh_call_step next; /* goes on after a suspension */
+
 	/* what is being committed; the journal's between bh_call_commit and the next step */
 	bh_entry entry;
-	bh_call_step next;
 	/* On the journal's thread after each commit that went well: true when it submitted `entry` again. NULL: once. */
 	bool (*again)(bh_call *call);
 	GError *error; /* why it was not kept */
@@ -110,6 +112,14 @@ bool bh_call_authorize(bh_call *call);
 
 /* The handler's own state, which lives until the call ends or the next one is set. */
 void bh_call_set_work(bh_call *call, void *work, GDestroyNotify free_work);
+
+/*
+ * Suspends the connection until somebody calls bh_call_resume, once, from any thread; `next` runs then. False: Bellhop is
+ * stopping, call->error says so, and the connection goes on to `next` at once.
+ */
+bool bh_call_suspend(bh_call *call, bh_call_step next);
+/* The call may be answered and freed before this returns. */
+void bh_call_resume(bh_call *call);
 
 /* Hands `entry` in and suspends the connection; `next` runs when the journal is through, whatever came of it. */
 void bh_call_commit(bh_call *call, bh_call_step next);

@@ -16,11 +16,33 @@
 #include <stddef.h>
 #include <string.h>
 
+/* --- Suspending -------------------------------------------------------------------------- */
+
+bool bh_call_suspend(bh_call *call, bh_call_step next)
+{
+	call->phase = BH_CALL_WAITING;
+	call->next = next;
+	g_clear_error(&call->error);
+	call->directory_refused = false;
+
+	/*
+	 * Counted before `closed` is looked at, which closing sets before it looks at the count: either closing waits for
+	 * this call, or this call sees that it is too late. MHD ends the process if it is stopped with a connection suspended.
+	 */
+	atomic_fetch_add(&call->api->suspended, 1);
+	MHD_suspend_connection(call->connection);
+	if (!atomic_load(&call->api->closed))
+		return true;
+	g_set_error(&call->error, BH_ERROR, BH_ERROR_BUSY, "Bellhop is stopping");
+	bh_call_resume(call);
+	return false;
+}
+
 /*
  * After MHD_resume_connection the call may be answered and freed by its own thread at any moment: it is not
  * touched again. `answering` keeps bh_api_close from stopping MHD while we are still inside.
  */
-static void resume(bh_call *call)
+void bh_call_resume(bh_call *call)
 {
 	bh_api *api = call->api;
 
@@ -29,6 +51,8 @@ static void resume(bh_call *call)
 	MHD_resume_connection(call->connection);
 	atomic_fetch_sub(&api->answering, 1); /* the last look at `api`: it may be gone now */
 }
+
+/* --- Committing -------------------------------------------------------------------------- */
 
 /* On the journal's thread. */
 static void committed(bh_entry *entry, const GError *error)
@@ -41,30 +65,15 @@ static void committed(bh_entry *entry, const GError *error)
 		call->error = g_error_copy(error);
 		call->directory_refused = entry->refused;
 	}
-	resume(call);
+	bh_call_resume(call);
 }
 
 void bh_call_commit(bh_call *call, bh_call_step next)
 {
-	call->phase = BH_CALL_COMMITTING;
-	call->next = next;
 	call->entry.done = committed;
 	call->entry.refused = NULL;
-	g_clear_error(&call->error);
-	call->directory_refused = false;
-
-	/*
-	 * Counted before `closed` is looked at, which closing sets before it looks at the count: either closing waits for
-	 * this call, or this call sees that it is too late. MHD ends the process if it is stopped with a connection suspended.
-	 */
-	atomic_fetch_add(&call->api->suspended, 1);
-	MHD_suspend_connection(call->connection);
-	if (atomic_load(&call->api->closed)) {
-		g_set_error(&call->error, BH_ERROR, BH_ERROR_BUSY, "Bellhop is stopping");
-		resume(call);
-	} else if (!bh_journal_submit(call->api->rooms.journal, &call->entry, &call->error)) {
-		resume(call);
-	}
+	if (bh_call_suspend(call, next) && !bh_journal_submit(call->api->rooms.journal, &call->entry, &call->error))
+		bh_call_resume(call);
 }
 
 void bh_call_write(bh_call *call, const bh_write *write, bh_call_step next)

@@ -28,8 +28,26 @@ static const char *type_of(type_memo *memo, bh_id event_id)
 	return memo->type;
 }
 
+static bool waits_for_earlier(const bh_delivery *delivery)
+{
+	return delivery->state == BH_STATE_PENDING && delivery->due_at == BH_DUE_BLOCKED;
+}
+
+static void write_order(GString *out, const bh_delivery *delivery)
+{
+	bh_out_text(out, "order_key", delivery->order_key);
+	if (delivery->sequence)
+		bh_out_int(out, "sequence", delivery->sequence);
+	else
+		bh_out_null(out, "sequence");
+	bh_out_bool(out, "waits_for_earlier", waits_for_earlier(delivery));
+	bh_out_id(out, "superseded_by", BH_ID_DELIVERY, delivery->superseded_by);
+}
+
 static void write_delivery(GString *out, const bh_delivery *delivery, type_memo *memo)
 {
+	bool has_due_time = delivery->state == BH_STATE_PENDING && !waits_for_earlier(delivery);
+
 	bh_out_open(out, NULL, '{');
 	bh_out_id(out, "id", BH_ID_DELIVERY, delivery->id);
 	bh_out_id(out, "event_id", BH_ID_EVENT, delivery->event_id);
@@ -38,12 +56,13 @@ static void write_delivery(GString *out, const bh_delivery *delivery, type_memo 
 	bh_out_text(out, "type", type_of(memo, delivery->event_id));
 	bh_out_text(out, "state", bh_state_name(delivery->state));
 	bh_out_time(out, "created_at", delivery->created_at);
-	bh_out_time(out, "due_at", delivery->state == BH_STATE_PENDING ? delivery->due_at : 0);
+	bh_out_time(out, "due_at", has_due_time ? delivery->due_at : 0);
 	bh_out_time(out, "ended_at", delivery->ended_at);
 	bh_out_int(out, "attempts", delivery->attempts);
 	bh_out_int(out, "spent", delivery->spent);
 	bh_out_text(out, "reason", delivery->reason);
 	bh_out_bool(out, "test", delivery->is_test);
+	write_order(out, delivery);
 	bh_out_close(out, '}');
 }
 
@@ -68,24 +87,6 @@ static bool check_state(bh_call *call, bh_state *ret)
 	bh_reply_problem(call, BH_PROBLEM_PARAMETER, NULL,
 			 "\"state\" is one of pending, held, delivered, gone, exhausted, coalesced, cancelled.");
 	return false;
-}
-
-/* Which webhooks' deliveries the list is about: all that are in scope, or the one asked for if it is. NULL: everybody's. */
-static GArray *webhooks_of(const bh_call *call, bh_id wanted)
-{
-	GArray *ids = call->scope.manager_id ? bh_scope_webhook_ids(&call->scope) : NULL;
-	bool in_scope = !ids;
-
-	if (!wanted)
-		return ids;
-	for (guint i = 0; ids && i < ids->len; i++)
-		in_scope |= g_array_index(ids, bh_id, i) == wanted;
-	if (!ids)
-		ids = g_array_new(FALSE, FALSE, sizeof(bh_id));
-	g_array_set_size(ids, 0);
-	if (in_scope)
-		g_array_append_val(ids, wanted);
-	return ids;
 }
 
 static void reply_deliveries(bh_call *call, bh_reader *reader, const GPtrArray *rows, size_t limit)
@@ -115,7 +116,7 @@ void bh_list_deliveries(bh_call *call)
 	    !bh_check_id(call, "event_id", BH_ID_EVENT, &list.event) || !(reader = bh_call_reader(call)))
 		return;
 
-	g_autoptr(GArray) webhooks = webhooks_of(call, webhook);
+	g_autoptr(GArray) webhooks = bh_scope_webhooks_wanted(&call->scope, webhook);
 	list.before = page.number;
 	list.limit = page.limit + 1;
 	if (webhooks) {
@@ -176,7 +177,8 @@ static const char *text_or_null(const char *text)
 }
 
 /* What was sent: kept with the attempt when a method made its own, else written again from the event as it was then. */
-static void write_request_body(GString *out, const bh_attempt_row *row, const bh_event *event, const char *owner)
+static void write_request_body(GString *out, const bh_attempt_row *row, const bh_event *event,
+			       const bh_delivery *delivery)
 {
 	bool details = row->shape && strcmp(row->shape, "standard+details") == 0;
 	bh_shape shape = row->shape && strcmp(row->shape, "jomres") == 0 ? BH_SHAPE_JOMRES : BH_SHAPE_STANDARD;
@@ -189,7 +191,7 @@ static void write_request_body(GString *out, const bh_attempt_row *row, const bh
 		bh_out_null(out, "request_body");
 		return;
 	}
-	g_autoptr(GBytes) body = bh_event_body(event, shape, details, owner, 0);
+	g_autoptr(GBytes) body = bh_event_body(event, shape, details, delivery->manager_id, delivery->sequence);
 	gsize size;
 	const char *bytes = g_bytes_get_data(body, &size);
 	bh_out_span(out, "request_body", (bh_span){bytes, size});
@@ -204,7 +206,7 @@ static void write_response_body(GString *out, bh_span body)
 	bh_out_text(out, "response_body_base64", base64);
 }
 
-static void write_attempt(GString *out, const bh_attempt_row *row, const bh_event *event, const char *owner)
+static void write_attempt(GString *out, const bh_attempt_row *row, const bh_event *event, const bh_delivery *delivery)
 {
 	bh_out_open(out, NULL, '{');
 	bh_out_int(out, "number", row->number);
@@ -224,7 +226,7 @@ static void write_attempt(GString *out, const bh_attempt_row *row, const bh_even
 	write_span_of_time(out, "first_byte_us", row->first_byte);
 	write_span_of_time(out, "total_us", row->total);
 	bh_out_text(out, "request", row->request ? row->request : "");
-	write_request_body(out, row, event, owner);
+	write_request_body(out, row, event, delivery);
 	bh_out_text(out, "response", row->response ? row->response : "");
 	write_response_body(out, row->body);
 	bh_out_close(out, '}');
@@ -250,7 +252,7 @@ void bh_list_attempts(bh_call *call)
 	int last = 0;
 	for (guint i = 0; i < rows->len && i < page.limit; i++) {
 		const bh_attempt_kept *kept = g_ptr_array_index(rows, i);
-		write_attempt(out, &kept->row, event, delivery->manager_id);
+		write_attempt(out, &kept->row, event, delivery);
 		last = kept->row.number;
 	}
 	bh_page_close_at(call, out, rows->len > page.limit ? last : 0);
@@ -296,7 +298,7 @@ static void cancelled(bh_call *call)
 	moved(call, 200, "delivery cancelled by hand", CANCEL_NEEDS);
 }
 
-/* A delivery to a webhook that sends nothing now would only wait: better to say so. */
+/* A delivery that can not be sent now would only wait: better to say so. */
 static bool may_be_sent(bh_call *call, const bh_delivery *delivery)
 {
 	const bh_webhook *webhook = bh_snapshot_webhook(call->scope.snapshot, delivery->webhook_id);
@@ -305,6 +307,11 @@ static bool may_be_sent(bh_call *call, const bh_delivery *delivery)
 		bh_reply_problem(call, BH_PROBLEM_CONFLICT, NULL, "Its webhook was removed.");
 	else if (webhook->disabled)
 		bh_reply_problem(call, BH_PROBLEM_CONFLICT, NULL, "Its webhook is disabled: enable it first.");
+	else if (waits_for_earlier(delivery))
+		bh_reply_problem(
+			call, BH_PROBLEM_CONFLICT, NULL,
+			"It waits for an earlier delivery with the order key \"%s\": retry or cancel that one.",
+			delivery->order_key);
 	else
 		return true;
 	return false;

@@ -43,6 +43,7 @@ void bh_event_batch_free(void *user)
 	g_clear_pointer(&b->snapshot, bh_snapshot_unref);
 	if (b->managers)
 		g_string_chunk_free(b->managers);
+	g_clear_pointer(&b->keys, g_array_unref);
 	g_ptr_array_unref(b->events);
 	g_array_unref(b->places);
 	g_free(b->plans);
@@ -60,6 +61,56 @@ bh_event_batch *bh_event_batch_new(GPtrArray *events, GArray *places, bool sever
 	b->plans = g_new0(bh_event_plan, events->len);
 	b->has_news = any_has_news(events);
 	return b;
+}
+
+/* --- Fresh deliveries -------------------------------------------------------------------- */
+
+static void keys_clear(void *user)
+{
+	bh_fresh_keys *k = user;
+
+	g_free(k->order);
+	g_free(k->coalesce);
+}
+
+void bh_fresh_keys_note(GArray **keys, guint finding, const bh_event *event, const bh_webhook *webhook)
+{
+	if (!webhook || (!webhook->order_by && !webhook->coalesce))
+		return;
+	bh_fresh_keys k = {
+		.finding = finding,
+		.order = bh_watch_order_key(event, webhook),
+		.coalesce = bh_watch_coalesce_key(event, webhook),
+	};
+	k.delay = k.coalesce ? webhook->coalesce : 0;
+	if (!*keys) {
+		*keys = g_array_new(FALSE, FALSE, sizeof(bh_fresh_keys));
+		g_array_set_clear_func(*keys, keys_clear);
+	}
+	g_array_append_val(*keys, k);
+}
+
+bh_delivery bh_fresh_delivery(const bh_event *event, const bh_finding *finding, const bh_fresh_keys *keys)
+{
+	return (bh_delivery){
+		.id = bh_id_new(),
+		.event_id = event->id,
+		.webhook_id = finding->webhook,
+		.manager_id = (char *)finding->manager,
+		.state = finding->verdict == BH_VERDICT_HELD ? BH_STATE_HELD : BH_STATE_PENDING,
+		.created_at = event->accepted_at,
+		.due_at = event->accepted_at,
+		.order_key = keys ? keys->order : NULL,
+		.coalesce_key = keys ? keys->coalesce : NULL,
+		.delay = keys ? keys->delay : 0,
+	};
+}
+
+bh_owners bh_owners_of(const bh_call *call)
+{
+	const bh_settings *settings = atomic_load(&call->api->settings);
+
+	return strcmp(settings->owners, "first") == 0 ? BH_OWNERS_FIRST : BH_OWNERS_ALL;
 }
 
 /* --- Plan -------------------------------------------------------------------------------- */
@@ -93,17 +144,20 @@ static void find_changes(const bh_call *call, bh_event_plan *p, const bh_event *
 	bh_directory_news_clear(&news);
 }
 
-static void watch(const bh_call *call, bh_event_plan *p, bh_event *event, const bh_snapshot *snapshot, GArray *found)
+static void watch(const bh_call *call, bh_event_batch *b, bh_event_plan *p, bh_event *event,
+		  const bh_snapshot *snapshot, GArray *found)
 {
-	const bh_settings *settings = atomic_load(&call->api->settings);
-	bh_owners owners = strcmp(settings->owners, "first") == 0 ? BH_OWNERS_FIRST : BH_OWNERS_ALL;
-
 	p->first = found->len;
-	bh_watch(event, snapshot, owners, found);
+	bh_watch(event, snapshot, bh_owners_of(call), found);
 	p->count = found->len - p->first;
 	p->deliveries = 0;
-	for (guint i = p->first; i < found->len; i++)
-		p->deliveries += bh_verdict_delivers(g_array_index(found, bh_finding, i).verdict);
+	for (guint i = p->first; i < found->len; i++) {
+		const bh_finding *finding = &g_array_index(found, bh_finding, i);
+		if (!bh_verdict_delivers(finding->verdict))
+			continue;
+		p->deliveries++;
+		bh_fresh_keys_note(&b->keys, i, event, bh_snapshot_webhook(snapshot, finding->webhook));
+	}
 }
 
 /* A finding made on a snapshot that we let go keeps the manager's id here. */
@@ -126,7 +180,7 @@ static bh_snapshot *plan_with_news(bh_call *call, bh_event_batch *b, guint i, bh
 
 	find_changes(call, p, event, now);
 	bh_snapshot *after = p->changes ? with_changes(now, p->changes) : bh_snapshot_ref(now);
-	watch(call, p, event, p->removes ? now : after, found);
+	watch(call, b, p, event, p->removes ? now : after, found);
 	keep_managers(b, p, found);
 	bh_snapshot_unref(now);
 	return after;
@@ -138,7 +192,7 @@ static void plan_events(bh_call *call, bh_event_batch *b, GArray *found)
 	b->snapshot = bh_directory_now(call->api->rooms.directory);
 	if (!b->has_news) {
 		for (guint i = 0; i < b->events->len; i++)
-			watch(call, &b->plans[i], g_ptr_array_index(b->events, i), b->snapshot, found);
+			watch(call, b, &b->plans[i], g_ptr_array_index(b->events, i), b->snapshot, found);
 		return;
 	}
 
@@ -157,6 +211,7 @@ typedef struct layout {
 	bh_finding *finding;
 	bh_delivery *delivery;
 	bh_delivery **delivery_at;
+	const bh_fresh_keys *keys, *keys_end;
 } layout;
 
 static size_t count_changes(const bh_event_batch *b)
@@ -193,8 +248,10 @@ static layout lay_out(bh_event_batch *b, size_t writes, size_t findings, size_t 
 		.delivery_at = carve(&at, deliveries * sizeof(bh_delivery *)),
 	};
 	b->event_writes = carve(&at, b->events->len * sizeof(bh_write *));
-	b->deliveries = l.delivery;
-	b->delivery_count = deliveries;
+	if (b->keys) {
+		l.keys = (const bh_fresh_keys *)(void *)b->keys->data;
+		l.keys_end = l.keys + b->keys->len;
+	}
 	g_assert(at <= (char *)b->block + size);
 	return l;
 }
@@ -217,21 +274,12 @@ static void build_changes(const bh_call *call, layout *l, const bh_event_plan *p
 		next_write(call, l, BH_WRITE_CHANGE)->change = g_ptr_array_index(p->changes, i);
 }
 
-static void build_delivery(layout *l, const bh_event *event, const bh_finding *finding)
+static void build_delivery(layout *l, const bh_event *event, const bh_finding *finding, guint number)
 {
+	bool has_keys = l->keys < l->keys_end && l->keys->finding == number;
 	bh_delivery *d = l->delivery++;
-	bool held = finding->verdict == BH_VERDICT_HELD;
 
-	*d = (bh_delivery){
-		.id = bh_id_new(),
-		.event_id = event->id,
-		.webhook_id = finding->webhook,
-		.manager_id = (char *)finding->manager,
-		.state = held ? BH_STATE_HELD : BH_STATE_PENDING,
-		.created_at = event->accepted_at,
-		.due_at = event->accepted_at,
-		.reason = held ? (char *)"The webhook is disabled." : NULL,
-	};
+	*d = bh_fresh_delivery(event, finding, has_keys ? l->keys++ : NULL);
 	*l->delivery_at++ = d;
 }
 
@@ -250,7 +298,7 @@ static bh_write *build_event(const bh_call *call, layout *l, const bh_event_plan
 		const bh_finding *finding = &g_array_index(found, bh_finding, i);
 		*l->finding++ = *finding;
 		if (bh_verdict_delivers(finding->verdict))
-			build_delivery(l, event, finding);
+			build_delivery(l, event, finding, i);
 	}
 	return w;
 }
@@ -280,6 +328,7 @@ void bh_event_batch_prepare(bh_event_batch *b, bh_call *call)
 	GArray *found = bh_call_findings(call);
 
 	forget_changes(b);
+	g_clear_pointer(&b->keys, g_array_unref);
 	plan_events(call, b, found);
 	build_entry(call, b, found);
 }

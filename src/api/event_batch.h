@@ -6,6 +6,22 @@
 
 #include "api/call.h"
 
+/* Order and coalescing of a fresh delivery, by its webhook as it was when the event was judged. */
+typedef struct bh_fresh_keys {
+	guint finding; /* which one it is of */
+	char *order, *coalesce; /* owned; NULL: it has none */
+	bh_usec delay;
+} bh_fresh_keys;
+
+/* Adds those of finding number `finding` to *keys (an array that is made when there is something to add). */
+void bh_fresh_keys_note(GArray **keys, guint finding, const bh_event *event, const bh_webhook *webhook);
+
+/* A delivery on its way to the journal, which settles the state; what it points to is borrowed. `keys` may be NULL. */
+bh_delivery bh_fresh_delivery(const bh_event *event, const bh_finding *finding, const bh_fresh_keys *keys);
+
+/* The setting `owners`, for the watcher. */
+bh_owners bh_owners_of(const bh_call *call);
+
 /* What one distinct event of the call amounts to. */
 typedef struct bh_event_plan {
 	guint first, count; /* its findings among all that were made */
@@ -24,12 +40,11 @@ typedef struct bh_event_batch {
 	bool has_news; /* of the directory, in at least one of them */
 	bh_snapshot *snapshot; /* what the first was judged by; findings point into it */
 	GStringChunk *managers; /* ids in findings made on snapshots that are gone; NULL: none */
+	GArray *keys; /* bh_fresh_keys of the findings that have some, in their order; NULL: none */
 
 	/* One block, from build to the end. */
 	void *block;
 	bh_write **event_writes; /* one for each of `events` */
-	bh_delivery *deliveries;
-	size_t delivery_count;
 } bh_event_batch;
 
 /* Takes what bh_events_read gave. */

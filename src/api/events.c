@@ -1,4 +1,6 @@
 /* /v1/events, read: what happened, and who was told of it. */
+#include "api/verdict.h"
+
 #include "api/page.h"
 #include "api/reply.h"
 #include "api/routes.h"
@@ -20,8 +22,7 @@ static void write_members(GString *out, const bh_event *event)
 	bh_out_text(out, "caller_id", event->caller_id);
 }
 
-/* The event that the path names, if the asker may see it; NULL: the call is answered. */
-static bh_event *find_event(bh_call *call, bh_reader *reader)
+bh_event *bh_find_event(bh_call *call, bh_reader *reader)
 {
 	g_autoptr(GError) error = NULL;
 	g_autoptr(bh_event) event = NULL;
@@ -41,7 +42,7 @@ static bh_event *find_event(bh_call *call, bh_reader *reader)
 void bh_show_event(bh_call *call)
 {
 	bh_reader *reader = bh_call_reader(call);
-	g_autoptr(bh_event) event = reader ? find_event(call, reader) : NULL;
+	g_autoptr(bh_event) event = reader ? bh_find_event(call, reader) : NULL;
 
 	if (!event)
 		return;
@@ -111,32 +112,36 @@ void bh_list_events(bh_call *call)
 
 /* --- Verdicts ---------------------------------------------------------------------------- */
 
-/* May the asker know that this webhook was looked at? A manager: only of his own, as they are now. */
-static bool sees_finding(const bh_call *call, const bh_finding *finding, const bh_webhook *webhook)
+bool bh_sees_finding(const bh_call *call, const bh_finding *finding)
 {
 	if (!call->scope.manager_id)
 		return true;
+	const bh_webhook *webhook = bh_snapshot_webhook(call->scope.snapshot, finding->webhook);
 	return finding->webhook && webhook && bh_scope_owns(&call->scope, webhook);
 }
 
-static const char *state_name(bh_reader *reader, bh_id delivery)
+/* A delivery that was overtaken changes what is to be said of its webhook. */
+static bh_verdict verdict_now(const bh_finding *finding, const bh_delivery *delivery)
 {
-	g_autoptr(bh_delivery) row = delivery ? bh_reader_delivery(reader, delivery, NULL) : NULL;
-
-	return row ? bh_state_name(row->state) : NULL; /* NULL: cleaned away since */
+	return delivery && delivery->state == BH_STATE_COALESCED ? BH_VERDICT_COALESCED : finding->verdict;
 }
 
-static void write_finding(GString *out, const bh_finding *finding, const bh_webhook *webhook, bh_id delivery,
-			  const char *state)
+void bh_write_verdict(bh_call *call, GString *out, const bh_finding *finding, int round, bh_id delivery_id,
+		      const bh_delivery *delivery)
 {
+	const bh_webhook *webhook = bh_snapshot_webhook(call->scope.snapshot, finding->webhook);
+	bh_verdict verdict = verdict_now(finding, delivery);
+
 	bh_out_open(out, NULL, '{');
 	bh_out_id(out, "webhook_id", BH_ID_WEBHOOK, finding->webhook);
 	bh_out_text(out, "webhook_name", webhook ? webhook->name : NULL);
 	bh_out_text(out, "manager_id", finding->manager);
-	bh_out_text(out, "verdict", bh_verdict_name(finding->verdict));
-	bh_out_text(out, "sentence", bh_verdict_sentence(finding->verdict));
-	bh_out_id(out, "delivery_id", BH_ID_DELIVERY, delivery);
-	bh_out_text(out, "state", state);
+	bh_out_text(out, "verdict", bh_verdict_name(verdict));
+	bh_out_text(out, "sentence", bh_verdict_sentence(verdict));
+	bh_out_int(out, "round", round);
+	bh_out_id(out, "delivery_id", BH_ID_DELIVERY, delivery_id);
+	bh_out_text(out, "state", delivery ? bh_state_name(delivery->state) : NULL); /* NULL: cleaned away since */
+	bh_out_id(out, "superseded_by", BH_ID_DELIVERY, delivery ? delivery->superseded_by : 0);
 	bh_out_close(out, '}');
 }
 
@@ -149,11 +154,11 @@ static void reply_verdicts(bh_call *call, bh_reader *reader, const bh_event *eve
 	bh_out_open(out, "data", '[');
 	for (size_t i = 0; i < findings->count; i++) {
 		const bh_finding *finding = &findings->at[i];
-		const bh_webhook *webhook = bh_snapshot_webhook(call->scope.snapshot, finding->webhook);
-		bh_id delivery = findings->deliveries[i];
+		bh_id id = findings->deliveries[i];
+		g_autoptr(bh_delivery) delivery = id ? bh_reader_delivery(reader, id, NULL) : NULL;
 
-		if (sees_finding(call, finding, webhook))
-			write_finding(out, finding, webhook, delivery, state_name(reader, delivery));
+		if (bh_sees_finding(call, finding))
+			bh_write_verdict(call, out, finding, findings->rounds[i], id, delivery);
 	}
 	bh_out_close(out, ']');
 	bh_out_close(out, '}');
@@ -163,7 +168,7 @@ static void reply_verdicts(bh_call *call, bh_reader *reader, const bh_event *eve
 void bh_list_verdicts(bh_call *call)
 {
 	bh_reader *reader = bh_call_reader(call);
-	g_autoptr(bh_event) event = reader ? find_event(call, reader) : NULL;
+	g_autoptr(bh_event) event = reader ? bh_find_event(call, reader) : NULL;
 	g_autoptr(GError) error = NULL;
 
 	if (!event)

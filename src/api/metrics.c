@@ -93,12 +93,10 @@ static void write_journal(GString *out, bh_journal *journal)
 
 static void write_store(GString *out, bh_call *call)
 {
-	bh_api_worker *worker = bh_api_worker_here(call->api);
+	bh_reader *reader = bh_api_reader_here(call->api, NULL);
 	bh_store_health health;
 
-	if (!worker->reader)
-		worker->reader = bh_reader_new(call->api->rooms.store, NULL);
-	if (!worker->reader || !bh_reader_health(worker->reader, &health, NULL))
+	if (!reader || !bh_reader_health(reader, &health, NULL))
 		return; /* /readyz says why */
 	plain(out, "bellhop_store_file_bytes", "gauge", "Size of the database.", (uint64_t)health.file_bytes);
 	plain(out, "bellhop_store_wal_bytes", "gauge", "Size of its write-ahead log.", (uint64_t)health.wal_bytes);

@@ -9,6 +9,7 @@
  */
 #include "api/event_batch.h"
 #include "api/intake.h"
+#include "api/rates.h"
 #include "api/reply.h"
 #include "api/routes.h"
 #include "api/server.h"
@@ -19,6 +20,7 @@
 
 #define IDEMPOTENCY_KEY_MAX 255
 #define TRIES_MAX 4
+#define HOPS_MOST 1000000 /* what is more than that is told as that */
 
 /* In the order of time. */
 static bh_event_batch *read_events(bh_call *call);
@@ -104,6 +106,61 @@ static bool is_array(bh_span text)
 	return i < text.size && text.at[i] == '[';
 }
 
+/* Bellhop-Hops: how many engines, or turns of one, the chain of changes behind the call has passed. -1: it is no number. */
+static int read_hops(bh_call *call)
+{
+	const char *text = bh_call_request_header(call, "Bellhop-Hops");
+	int hops = 0;
+
+	if (!text)
+		return 0;
+	if (!*text)
+		return -1;
+	for (; *text; text++) {
+		if (!g_ascii_isdigit(*text))
+			return -1;
+		hops = MIN(hops * 10 + (*text - '0'), HOPS_MOST);
+	}
+	return hops;
+}
+
+static bool check_hops(bh_call *call, int hops)
+{
+	const bh_settings *settings = atomic_load(&call->api->settings);
+
+	if (hops < 0) {
+		bh_reply_problem(call, BH_PROBLEM_PARAMETER, NULL, "Bellhop-Hops is a whole number from 0 to 1000.");
+		return false;
+	}
+	if (hops <= settings->hops_max)
+		return true;
+	bh_reply_problem(
+		call, BH_PROBLEM_LOOP, NULL,
+		"The change behind this event came round through webhooks %d times (hops_max is %" G_GINT64_FORMAT
+		"): find the receiver whose changes make events for itself, and give its webhook its channel_id, or "
+		"let it leave changes alone that came from here.",
+		hops, settings->hops_max);
+	return false;
+}
+
+static bool check_rate(bh_call *call, size_t events)
+{
+	const bh_settings *settings = atomic_load(&call->api->settings);
+	bh_api *api = call->api;
+
+	if (settings->intake_rate == 0)
+		return true;
+	bh_usec wait = bh_rates_take(api->rates, call->scope.key->id, settings->intake_rate, events, call->started);
+	if (wait == 0)
+		return true;
+	g_autofree char *seconds = g_strdup_printf("%" G_GINT64_FORMAT, (wait + BH_SECOND - 1) / BH_SECOND);
+	bh_reply_header(call, "Retry-After", seconds);
+	bh_reply_problem(call, BH_PROBLEM_RATE, NULL,
+			 "This key may hand %" G_GINT64_FORMAT " events a second over (intake_rate). Nothing was kept.",
+			 settings->intake_rate);
+	return false;
+}
+
 /* The call's events; NULL: the call is answered. What comes back belongs to the call. */
 static bh_event_batch *read_events(bh_call *call)
 {
@@ -111,6 +168,7 @@ static bh_event_batch *read_events(bh_call *call)
 	const char *key = bh_call_request_header(call, "Idempotency-Key");
 	const char *trace = bh_call_request_header(call, "traceparent");
 	bool lines = bh_intake_is_ndjson(call);
+	int hops = read_hops(call);
 	bh_span text = {call->body, call->body_bytes};
 	bh_intake intake = {
 		.form = lines ? BH_EVENTS_NDJSON : BH_EVENTS_JSON,
@@ -119,13 +177,14 @@ static bh_event_batch *read_events(bh_call *call)
 		.now = call->now,
 		.idempotency_key = key,
 		.traceparent = trace && is_traceparent(trace) ? trace : NULL,
+		.hops = hops,
 	};
 	g_autoptr(GError) error = NULL;
 	bh_refusal refusal = {0};
 	GPtrArray *events;
 	GArray *places;
 
-	if (!check_idempotency_key(call, key))
+	if (!check_idempotency_key(call, key) || !check_hops(call, hops))
 		return NULL;
 	if (!bh_events_read(text, &intake, &events, &places, &refusal, &error)) {
 		refuse(call, &refusal, error);
@@ -135,10 +194,9 @@ static bh_event_batch *read_events(bh_call *call)
 	bh_event_batch *b = bh_event_batch_new(events, places, lines || is_array(text));
 	bh_call_set_work(call, b, bh_event_batch_free);
 	bh_intake_forget(call); /* the events have their own copy */
-	if (events->len)
-		return b;
-	bh_reply_problem(call, BH_PROBLEM_FIELD, "", "There is no event in the body.");
-	return NULL;
+	if (!events->len)
+		bh_reply_problem(call, BH_PROBLEM_FIELD, "", "There is no event in the body.");
+	return events->len && check_rate(call, places->len) ? b : NULL;
 }
 
 /* --- Look up ----------------------------------------------------------------------------- */

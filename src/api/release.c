@@ -2,6 +2,7 @@
  * Held deliveries, after their webhook was enabled: swept in steps, each an entry of its own, so that ten thousand of
  * them do not keep anybody waiting. The steps follow one another on the journal's thread; the call waits for the last.
  */
+#include "api/body.h"
 #include "api/reply.h"
 #include "api/server.h"
 #include "api/webhook.h"
@@ -30,7 +31,7 @@ static const struct {
 	[BH_HELD_NONE] = {"none", {{BH_STATE_CANCELLED, false, "Held; none was sent when the webhook was enabled."}}},
 };
 
-bool bh_held_policy_parse(const char *text, bh_held_policy *ret)
+static bool parse_policy(const char *text, bh_held_policy *ret)
 {
 	for (size_t i = 0; i < G_N_ELEMENTS(POLICIES); i++)
 		if (strcmp(text, POLICIES[i].name) == 0) {
@@ -38,6 +39,25 @@ bool bh_held_policy_parse(const char *text, bh_held_policy *ret)
 			return true;
 		}
 	return false;
+}
+
+bool bh_read_held_policy(bh_call *call, uint32_t node, bh_held_policy *ret)
+{
+	static const bh_text_rule RULE = {.max = 32};
+	g_autofree char *name = NULL;
+
+	if (!bh_body_text(call, node, "/held", &RULE, &name))
+		return false;
+	if (!name || parse_policy(name, ret))
+		return true;
+	bh_reply_problem(call, BH_PROBLEM_FIELD, "/held", "It is one of all, newest, none, keep.");
+	return false;
+}
+
+/* The owner who had paused it wants what he missed. After trouble he may not want a week of it at once: he is asked. */
+bh_held_policy bh_held_policy_default(const bh_webhook *disabled)
+{
+	return disabled->disabled == BH_DISABLED_BY_OWNER ? BH_HELD_ALL : BH_HELD_KEEP;
 }
 
 /* The sweep that comes next, given what the last write did; NULL: all is done. */

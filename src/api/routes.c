@@ -14,6 +14,7 @@ const bh_route BH_ROUTES[] = {
 	{"GET", "/v1/events", SITE | MANAGER | SUPER, BH_BODY_NONE, {PAGE, "type", "property_id"}, bh_list_events},
 	{"GET", "/v1/events/{}", SITE | MANAGER | SUPER, BH_BODY_NONE, {NULL}, bh_show_event},
 	{"GET", "/v1/events/{}/verdicts", SITE | MANAGER | SUPER, BH_BODY_NONE, {NULL}, bh_list_verdicts},
+	{"POST", "/v1/events/{}/replay", SITE | MANAGER, BH_BODY_JSON_OR_NOTHING, {NULL}, bh_replay_event},
 
 	{"GET",
 	 "/v1/deliveries",
@@ -31,9 +32,14 @@ const bh_route BH_ROUTES[] = {
 	{"GET", "/v1/webhooks/{}", SITE | MANAGER | SUPER, BH_BODY_NONE, {NULL}, bh_show_webhook},
 	{"PATCH", "/v1/webhooks/{}", SITE | MANAGER | SUPER, BH_BODY_PATCH, {NULL}, bh_patch_webhook},
 	{"DELETE", "/v1/webhooks/{}", SITE | MANAGER, BH_BODY_NONE, {NULL}, bh_delete_webhook},
-	{"POST", "/v1/webhooks/{}/test", SITE | MANAGER, BH_BODY_NONE, {NULL}, bh_test_webhook},
+	{"POST", "/v1/webhooks/{}/test", SITE | MANAGER, BH_BODY_JSON_OR_NOTHING, {NULL}, bh_test_webhook},
+	{"POST", "/v1/webhooks/{}/recover", SITE | MANAGER, BH_BODY_JSON, {NULL}, bh_recover_webhook},
 	{"GET", "/v1/webhooks/{}/secret", SITE | MANAGER, BH_BODY_NONE, {NULL}, bh_show_secret},
 	{"POST", "/v1/webhooks/{}/secret/rotate", SITE | MANAGER, BH_BODY_JSON_OR_NOTHING, {NULL}, bh_rotate_secret},
+
+	{"GET", "/v1/recoveries", SITE | MANAGER | SUPER, BH_BODY_NONE, {PAGE, "webhook_id"}, bh_list_recoveries},
+	{"GET", "/v1/recoveries/{}", SITE | MANAGER | SUPER, BH_BODY_NONE, {NULL}, bh_show_recovery},
+	{"POST", "/v1/recoveries/{}/cancel", SITE | MANAGER, BH_BODY_NONE, {NULL}, bh_cancel_recovery},
 
 	{"GET", "/v1/managers", SITE | MANAGER | SUPER, BH_BODY_NONE, {PAGE}, bh_list_managers},
 	{"GET", "/v1/managers/{}", SITE | MANAGER | SUPER, BH_BODY_NONE, {NULL}, bh_show_manager},

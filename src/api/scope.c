@@ -150,7 +150,7 @@ char **bh_scope_property_ids(const bh_scope *scope)
 	return ids;
 }
 
-GArray *bh_scope_webhook_ids(const bh_scope *scope)
+static GArray *own_webhooks(const bh_scope *scope)
 {
 	size_t count = 0;
 	bh_webhook *const *webhooks = bh_snapshot_webhooks_of(scope->snapshot, scope->manager_id, &count);
@@ -158,5 +158,22 @@ GArray *bh_scope_webhook_ids(const bh_scope *scope)
 
 	for (size_t i = 0; i < count; i++)
 		g_array_append_val(ids, webhooks[i]->id);
+	return ids;
+}
+
+GArray *bh_scope_webhooks_wanted(const bh_scope *scope, bh_id wanted)
+{
+	GArray *ids = scope->manager_id ? own_webhooks(scope) : NULL;
+	bool in_scope = !ids;
+
+	if (!wanted)
+		return ids;
+	for (guint i = 0; ids && i < ids->len; i++)
+		in_scope |= g_array_index(ids, bh_id, i) == wanted;
+	if (!ids)
+		ids = g_array_new(FALSE, FALSE, sizeof(bh_id));
+	g_array_set_size(ids, 0);
+	if (in_scope)
+		g_array_append_val(ids, wanted);
 	return ids;
 }

@@ -39,5 +39,8 @@ bool bh_scope_sees_delivery(const bh_scope *scope, const bh_delivery *delivery);
 
 /* Ids of the manager's properties, NULL-terminated and borrowed from the snapshot, in an array of the caller's. */
 char **bh_scope_property_ids(const bh_scope *scope);
-/* Ids of the manager's webhooks (GArray of bh_id). */
-GArray *bh_scope_webhook_ids(const bh_scope *scope);
+/*
+ * Which webhooks a list is about (GArray of bh_id, the caller's): all that are in scope, or the one that is wanted (0: none in
+ * particular) if it is; nothing of somebody else's, then, is an empty array. NULL: everybody's.
+ */
+GArray *bh_scope_webhooks_wanted(const bh_scope *scope, bh_id wanted);

@@ -3,6 +3,8 @@
  */
 #include "api/server.h"
 
+#include "api/names.h"
+#include "api/rates.h"
 #include "base/error.h"
 #include "base/log.h"
 
@@ -42,6 +44,15 @@ bh_api_worker *bh_api_worker_here(bh_api *api)
 		pthread_setspecific(api->worker, worker);
 	}
 	return worker;
+}
+
+bh_reader *bh_api_reader_here(bh_api *api, GError **error)
+{
+	bh_api_worker *worker = bh_api_worker_here(api);
+
+	if (!worker->reader)
+		worker->reader = bh_reader_new(api->rooms.store, error);
+	return worker->reader;
 }
 
 bh_guard *bh_api_guard(bh_api *api)
@@ -180,6 +191,8 @@ static bh_api *api_new(const bh_api_rooms *rooms, const bh_settings *settings, b
 	api->listen_fd = -1;
 	api->guard = bh_guard_ref(guard);
 	api->methods = bh_methods_ref(methods);
+	api->names = bh_name_pool_new();
+	api->rates = bh_rates_new();
 	atomic_store(&api->settings, settings);
 	pthread_mutex_init(&api->lock, NULL);
 	if (pthread_key_create(&api->worker, worker_free) != 0)
@@ -189,6 +202,8 @@ static bh_api *api_new(const bh_api_rooms *rooms, const bh_settings *settings, b
 
 static void api_free(bh_api *api)
 {
+	bh_name_pool_free(api->names);
+	bh_rates_free(api->rates);
 	pthread_key_delete(api->worker);
 	pthread_mutex_destroy(&api->lock);
 	bh_guard_unref(api->guard);

@@ -31,6 +31,8 @@ struct bh_api {
 	char *address;
 	pthread_key_t worker;
 	bh_api_counters counters;
+	struct bh_name_pool *names;
+	struct bh_rates *rates;
 
 	/* What a reload replaces. Under `lock`, but for settings: old ones stay valid, so an atomic pointer does. */
 	pthread_mutex_t lock;
@@ -40,9 +42,9 @@ struct bh_api {
 
 	/* How bh_api_close knows that it may stop: counted by any thread, twice a request, so without a lock. */
 	_Atomic size_t calls; /* begun and not yet completed */
-	_Atomic size_t suspended; /* the journal has their entry */
+	_Atomic size_t suspended; /* the journal has their entry, or a helper looks names up */
 	_Atomic bool closed; /* no entry is handed in any more */
-	_Atomic size_t answering; /* the journal's thread is inside MHD_resume_connection */
+	_Atomic size_t answering; /* somebody is inside MHD_resume_connection */
 	_Atomic bool stopping;
 	int listen_fd; /* ours again once MHD is quiescent; -1 before */
 };
@@ -51,3 +53,4 @@ struct bh_api {
 bh_guard *bh_api_guard(bh_api *api);
 bh_methods *bh_api_methods(bh_api *api);
 bh_api_worker *bh_api_worker_here(bh_api *api);
+bh_reader *bh_api_reader_here(bh_api *api, GError **error); /* the thread's; NULL: the store gives none now */

@@ -3,6 +3,7 @@
  * function that puts it into the webhook. What depends on several members (the settings, enabling) comes after.
  */
 #include "api/body.h"
+#include "api/names.h"
 #include "api/reply.h"
 #include "api/routes.h"
 #include "api/server.h"
@@ -26,10 +27,12 @@ typedef struct edit {
 	bool headers_kept; /* a header keeps a value that the body does not give */
 	bool held_given;
 	bh_held_policy held;
+	GPtrArray *names; /* of hosts that the settings lead to, to be looked up */
 } edit;
 
 static void edit_clear(edit *e)
 {
+	g_clear_pointer(&e->names, g_ptr_array_unref);
 	g_clear_pointer(&e->webhook, bh_webhook_unref);
 	g_clear_pointer(&e->method, g_free);
 }
@@ -159,19 +162,33 @@ static bool set_full_payload(edit *e, uint32_t node)
 
 static bool set_timeout(edit *e, uint32_t node)
 {
-	const bh_json *json = bh_call_json(e->call);
+	static const bh_number_rule RULE = {TIMEOUT_LEAST, TIMEOUT_MOST, false};
+	double seconds = 0; /* as the setting says */
 
-	if (is_null(e, node)) {
-		e->webhook->total_timeout = 0; /* as the setting says */
-		return true;
-	}
-	bh_span text = bh_json_text(json, node);
-	g_autofree char *number = g_strndup(text.at, text.size);
-	double seconds = bh_json_type_of(json, node) == BH_JSON_NUMBER ? g_ascii_strtod(number, NULL) : 0;
-	if (!(seconds >= TIMEOUT_LEAST && seconds <= TIMEOUT_MOST))
-		return refuse(e, "/timeout_seconds", "It is a number from 3 to 30.");
+	if (!is_null(e, node) && !bh_body_number(e->call, node, "/timeout_seconds", &RULE, &seconds))
+		return false;
 	e->webhook->total_timeout = (bh_usec)(seconds * BH_SECOND);
 	return true;
+}
+
+static bool set_order_by(edit *e, uint32_t node)
+{
+	return bh_set_order_by(e->call, e->webhook, node);
+}
+
+static bool set_coalesce(edit *e, uint32_t node)
+{
+	return bh_set_coalesce(e->call, e->webhook, node);
+}
+
+static bool set_rate_limit(edit *e, uint32_t node)
+{
+	return bh_set_rate_limit(e->call, e->webhook, node);
+}
+
+static bool set_tls(edit *e, uint32_t node)
+{
+	return bh_set_tls(e->call, e->webhook, node);
 }
 
 static bool set_enabled(edit *e, uint32_t node)
@@ -193,13 +210,8 @@ static bool set_enabled(edit *e, uint32_t node)
 
 static bool set_held(edit *e, uint32_t node)
 {
-	static const bh_text_rule RULE = {.max = 32};
-	g_autofree char *name = NULL;
-
-	if (!bh_body_text(e->call, node, "/held", &RULE, &name))
-		return false;
 	e->held_given = true;
-	return bh_held_policy_parse(name, &e->held) || refuse(e, "/held", "It is one of all, newest, none, keep.");
+	return bh_read_held_policy(e->call, node, &e->held);
 }
 
 static bool set_headers(edit *e, uint32_t node)
@@ -232,6 +244,10 @@ static const struct {
 	{"channel_id", CREATE | PATCH, set_channel},
 	{"full_payload", CREATE | PATCH, set_full_payload},
 	{"timeout_seconds", CREATE | PATCH, set_timeout},
+	{"order_by", CREATE | PATCH, set_order_by},
+	{"coalesce", CREATE | PATCH, set_coalesce},
+	{"rate_limit", CREATE | PATCH, set_rate_limit},
+	{"tls", CREATE | PATCH, set_tls},
 	{"headers", CREATE | PATCH, set_headers},
 	{"secret", CREATE, set_secret},
 	{"enabled", CREATE | PATCH | PAUSE, set_enabled},
@@ -267,11 +283,55 @@ static bool apply_settings(edit *e)
 
 	if (same_method && e->settings == BH_JSON_NONE && e->url == BH_JSON_NONE)
 		return true;
-	if (!bh_merge_settings(e->call, e->webhook, stored_method, e->method, e->settings, e->url, e->headers_kept))
+	if (!bh_merge_settings(e->call, e->webhook, stored_method, e->method, e->settings, e->url, e->headers_kept,
+			       e->names))
 		return false;
 	g_free(e->webhook->method);
 	e->webhook->method = g_strdup(e->method);
 	return true;
+}
+
+/* --- Saving it --------------------------------------------------------------------------- */
+
+/* What is to be put once its names are looked up: the call's work. */
+typedef struct saving {
+	bh_webhook *webhook; /* until it is put */
+	GPtrArray *names;
+	bh_call_step done;
+} saving;
+
+static void saving_free(void *user)
+{
+	saving *s = user;
+
+	bh_webhook_unref(s->webhook);
+	g_ptr_array_unref(s->names);
+	g_free(s);
+}
+
+static void names_known(bh_call *call)
+{
+	saving *s = call->work;
+
+	if (!bh_call_failed(call) && !bh_names_refused(call, s->names))
+		bh_put_webhook(call, g_steal_pointer(&s->webhook), s->done);
+}
+
+/* All that the body says is in `e` by now: what it is read with belongs to the thread, and others use it meanwhile. */
+static void save(edit *e, bh_call_step done)
+{
+	saving *s = g_new(saving, 1);
+
+	*s = (saving){g_steal_pointer(&e->webhook), g_steal_pointer(&e->names), done};
+	bh_call_set_work(e->call, s, saving_free);
+	bh_names_check(e->call, s->names, names_known);
+}
+
+static const GPtrArray *names_of(const bh_call *call)
+{
+	const saving *s = call->work;
+
+	return s->names;
 }
 
 /* --- Making one -------------------------------------------------------------------------- */
@@ -319,13 +379,17 @@ static void webhook_made(bh_call *call)
 	bh_log(BH_INFO, "api", "webhook made", BH_ID("webhook", BH_ID_WEBHOOK, webhook->id),
 	       BH_STR("manager", webhook->manager_id), BH_STR("by", call->scope.key_text));
 	bh_reply_header(call, "Location", location);
-	bh_reply_webhook(call, 201, webhook, secret);
+	bh_reply_webhook(call, 201, &(bh_shown_webhook){.webhook = webhook, .names = names_of(call), .secret = secret});
 	bh_text_wipe(secret);
 }
 
 void bh_create_webhook(bh_call *call)
 {
-	g_auto(edit) e = {.call = call, .webhook = bh_webhook_new(), .settings = BH_JSON_NONE, .url = BH_JSON_NONE};
+	g_auto(edit) e = {.call = call,
+			  .webhook = bh_webhook_new(),
+			  .settings = BH_JSON_NONE,
+			  .url = BH_JSON_NONE,
+			  .names = bh_names_new()};
 
 	if (call->scope.role == BH_MAY_SUPER) {
 		bh_reply_problem(call, BH_PROBLEM_SUPER, NULL, "A super manager looks at all webhooks and owns none.");
@@ -336,7 +400,7 @@ void bh_create_webhook(bh_call *call)
 		return;
 	e.webhook->secret = bh_read_signing_secret(call);
 	if (e.webhook->secret)
-		bh_put_webhook(call, g_steal_pointer(&e.webhook), webhook_made);
+		save(&e, webhook_made);
 }
 
 /* --- Changing one ------------------------------------------------------------------------ */
@@ -362,8 +426,19 @@ static bool choose_policy(edit *e)
 	if (e->held_given && e->webhook->disabled)
 		return refuse(e, "/held", "It says what follows enabling, and the webhook stays disabled.");
 	if (!e->held_given)
-		e->held = enabled_now && e->before->disabled == BH_DISABLED_BY_OWNER ? BH_HELD_ALL : BH_HELD_KEEP;
+		e->held = enabled_now ? bh_held_policy_default(e->before) : BH_HELD_KEEP;
 	return true;
+}
+
+/* The change is durable: that its run of failures cannot be read now is no reason to say that it failed. */
+static void reply_changed(bh_call *call, const bh_webhook *webhook)
+{
+	bh_reader *reader = bh_api_reader_here(call->api, NULL);
+	bh_shown_webhook shown = {.webhook = webhook, .names = names_of(call)};
+
+	if (reader)
+		(void)bh_reader_streak(reader, webhook->id, &shown.streak, NULL);
+	bh_reply_webhook(call, 200, &shown);
 }
 
 static void webhook_changed(bh_call *call)
@@ -378,7 +453,7 @@ static void webhook_changed(bh_call *call)
 	bh_log(BH_INFO, "api", "webhook changed", BH_ID("webhook", BH_ID_WEBHOOK, webhook->id),
 	       BH_INT("revision", webhook->revision), BH_STR("enabled", webhook->disabled ? "no" : "yes"),
 	       BH_STR("by", call->scope.key_text));
-	bh_reply_webhook(call, 200, webhook, NULL);
+	reply_changed(call, webhook);
 }
 
 void bh_patch_webhook(bh_call *call)
@@ -396,11 +471,12 @@ void bh_patch_webhook(bh_call *call)
 		.settings = BH_JSON_NONE,
 		.url = BH_JSON_NONE,
 		.headers_kept = before->headers != NULL,
+		.names = bh_names_new(),
 	};
 	e.webhook->revision++;
 	e.webhook->updated_at = call->now;
 	if (!apply_members(&e) || !apply_settings(&e) || !choose_policy(&e))
 		return;
 	bh_release_after(call, e.webhook->id, e.held);
-	bh_put_webhook(call, g_steal_pointer(&e.webhook), webhook_changed);
+	save(&e, webhook_changed);
 }

@@ -8,6 +8,7 @@
  * Whoever may change a webhook need not know its passwords; so a password never follows its URL to another host.
  */
 #include "api/body.h"
+#include "api/names.h"
 #include "api/reply.h"
 #include "api/server.h"
 #include "api/webhook.h"
@@ -216,8 +217,25 @@ static bool store(merge *m, bh_webhook *webhook, const char *stored, bool url_gi
 	return true;
 }
 
+/* Every URL that it has now, also one that stays: where its name leads may have changed. */
+static void note_names(const merge *m, bool url_given, GPtrArray *names)
+{
+	const char *short_for = url_given ? url_field(m->method) : NULL;
+
+	for (guint i = 0; i < m->method->fields->len; i++) {
+		const bh_field *field = g_ptr_array_index(m->method->fields, i);
+		const char *url = json_string_value(json_object_get(m->merged, field->key));
+		if (field->format != BH_FIELD_URL || !url)
+			continue;
+		g_autofree char *pointer = g_strcmp0(short_for, field->key) == 0
+						   ? g_strdup("/url")
+						   : bh_pointer_to("/settings", field->key);
+		bh_names_note(names, m->guard, url, pointer);
+	}
+}
+
 bool bh_merge_settings(bh_call *call, bh_webhook *webhook, const char *stored_method, const char *method,
-		       uint32_t given, uint32_t url, bool headers_kept)
+		       uint32_t given, uint32_t url, bool headers_kept, GPtrArray *names)
 {
 	g_autoptr(bh_methods) methods = bh_api_methods(call->api);
 	g_autoptr(bh_guard) guard = bh_api_guard(call->api);
@@ -233,5 +251,8 @@ bool bh_merge_settings(bh_call *call, bh_webhook *webhook, const char *stored_me
 		return false;
 	m.merged = json_deep_copy(m.shown);
 	json_object_update(m.merged, m.given);
-	return store(&m, webhook, before ? webhook->settings : NULL, url != BH_JSON_NONE);
+	if (!store(&m, webhook, before ? webhook->settings : NULL, url != BH_JSON_NONE))
+		return false;
+	note_names(&m, url != BH_JSON_NONE, names);
+	return true;
 }

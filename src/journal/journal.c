@@ -193,7 +193,6 @@ static void settle(bh_delivery *d, const bh_snapshot *after, bh_usec now)
 
 static void settle_write(bh_write *w, const bh_snapshot *after, bh_usec now)
 {
-	w->due_count = 0;
 	if (w->kind == BH_WRITE_EVENT || w->kind == BH_WRITE_REPLAY)
 		for (size_t d = 0; d < w->delivery_count; d++)
 			settle(w->deliveries[d], after, now);
@@ -328,7 +327,7 @@ static void tell_listener(bh_journal *j, const bh_snapshot *before, const bh_wri
 		return;
 	case BH_WRITE_MOVE:
 		tell_due(j, w);
-		if (w->state != BH_STATE_PENDING || !l->due)
+		if (w->state != BH_STATE_PENDING)
 			l->webhook_changed(l->user, w->webhook_id);
 		return;
 	case BH_WRITE_SWEEP:

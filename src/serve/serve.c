@@ -235,7 +235,9 @@ static bool open_api(house *h, GError **error)
 			      .journal = h->journal,
 			      .sealer = h->sealer,
 			      .metrics = tell_metrics,
-			      .user = h->loops};
+			      .user = h->loops,
+			      .check_name = bh_guard_check_name,
+			      .disables_at = bh_delivery_disables_at};
 	h->api = bh_api_open(&rooms, s, h->guard, h->methods, error);
 	if (!h->api || !guard_ourselves(h, error))
 		return false;

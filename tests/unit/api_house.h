@@ -51,6 +51,33 @@ static void on_flush(void *user)
 
 static void on_changed(void *user, bh_id webhook) {}
 
+/* What the guard would say of a name, without a network: by its first word. */
+static pthread_mutex_t slow_names = PTHREAD_MUTEX_INITIALIZER; /* held by a test that wants "slow..." to wait */
+static _Atomic int names_asked;
+
+static bool check_name(const bh_guard *guard, const bh_target *target, bh_usec timeout, char **ret_doubt,
+		       GError **error)
+{
+	atomic_fetch_add(&names_asked, 1);
+	*ret_doubt = NULL;
+	if (g_str_has_prefix(target->host, "slow")) {
+		pthread_mutex_lock(&slow_names);
+		pthread_mutex_unlock(&slow_names);
+	}
+	if (g_str_has_prefix(target->host, "inside")) {
+		g_set_error(error, BH_ERROR, BH_ERROR_DENIED, "private: \"%s\" leads to 10.0.0.1", target->host);
+		return false;
+	}
+	if (g_str_has_prefix(target->host, "nowhere"))
+		*ret_doubt = g_strdup("there is no such name");
+	return true;
+}
+
+static bh_usec disables_at(const bh_streak *streak, const bh_settings *settings)
+{
+	return streak->first_exhausted ? streak->failing_since + settings->disable_after : 0;
+}
+
 /* --- Talking to it ----------------------------------------------------------------------- */
 
 typedef struct reply {
@@ -242,6 +269,125 @@ G_GNUC_UNUSED static void wait_for_metric(const house *h, const char *line)
 		g_usleep(1000);
 }
 
+/* --- Webhooks, events and deliveries ------------------------------------------------------ */
+
+/* Makes a webhook and returns its path. */
+G_GNUC_UNUSED static char *make(const house *h, const char *key, const char *body)
+{
+	g_autofree char *id = done(h, key, "POST", "/v1/webhooks", body, 201, "id");
+
+	return g_strconcat("/v1/webhooks/", id, NULL);
+}
+
+G_GNUC_UNUSED static reply get(const house *h, const char *path)
+{
+	reply r = call(h, h->site, "GET", path, NULL);
+
+	assert_status(&r, 200);
+	return r;
+}
+
+G_GNUC_UNUSED static void patched(const house *h, const char *path, const char *body)
+{
+	g_auto(reply) r = call(h, h->seven, "PATCH", path, body);
+
+	assert_status(&r, 200);
+}
+
+/* Bookings of property 12, contract 0, 1, 2 ... */
+G_GNUC_UNUSED static void send_events(const house *h, unsigned count)
+{
+	GString *lines = g_string_new(NULL);
+
+	for (unsigned i = 0; i < count; i++)
+		g_string_append_printf(
+			lines, "{\"type\":\"booking_added\",\"data\":{\"property_uid\":12,\"contract_uid\":%u}}\n", i);
+	g_auto(reply) r = send_ask(h, "POST", "/v1/events",
+				   &(ask){.key = h->emit, .body = lines->str, .type = "application/x-ndjson"});
+	assert_status(&r, 202);
+	g_string_free(lines, TRUE);
+}
+
+/* How many deliveries are in a state, counted page by page. */
+G_GNUC_UNUSED static size_t count_in(const house *h, const char *state)
+{
+	g_autofree char *cursor = NULL;
+	size_t rows = 0;
+
+	do {
+		g_autofree char *path =
+			g_strconcat("/v1/deliveries?limit=100&state=", state, cursor ? "&cursor=" : "", cursor, NULL);
+		g_auto(reply) r = get(h, path);
+		rows += json_array_size(json_object_get(r.json, "data"));
+		g_free(cursor);
+		cursor = g_strdup(json_string_value(json_object_get(r.json, "next")));
+	} while (cursor);
+	return rows;
+}
+
+G_GNUC_UNUSED static char *newest_delivery(const house *h)
+{
+	g_auto(reply) r = get(h, "/v1/deliveries?limit=1");
+	json_t *row = json_array_get(json_object_get(r.json, "data"), 0);
+
+	return g_strconcat("/v1/deliveries/", json_string_value(json_object_get(row, "id")), NULL);
+}
+
+G_GNUC_UNUSED static bh_id id_in(const char *path, bh_id_kind kind)
+{
+	bh_id id = 0;
+
+	g_assert_true(bh_id_parse(kind, strrchr(path, '/') + 1, &id));
+	return id;
+}
+
+/* Writes to the journal as the engine would. */
+G_GNUC_UNUSED static void engine_writes(const house *h, bh_write *write)
+{
+	g_autoptr(GError) error = NULL;
+	bh_write *writes[] = {write};
+	bh_entry entry = {.writes = writes, .count = 1};
+
+	write->at = bh_clock_wall();
+	g_assert_true(bh_journal_submit_and_wait(h->journal, &entry, &error));
+	g_assert_no_error(error);
+}
+
+/* What a delivery loop would write down: an attempt, and where its delivery goes from there. */
+G_GNUC_UNUSED static void record(const house *h, const char *delivery_path, int number, bh_state state, bh_span answer)
+{
+	bh_attempt_row row = {
+		.delivery_id = id_in(delivery_path, BH_ID_DELIVERY),
+		.number = number,
+		.started_at = bh_clock_wall(),
+		.dns = -1,
+		.connect = 10,
+		.tls = -1,
+		.first_byte = 20,
+		.total = 30,
+		.outcome = "failed",
+		.cause = "status",
+		.sentence = "The receiver answered 500.",
+		.status = 500,
+		.http_version = "1.1",
+		.address = "198.51.100.1:80",
+		.request = "POST /hook HTTP/1.1\nHost: x\n",
+		.response = "Content-Type: text/html\n",
+		.body = answer,
+		.shape = "standard",
+	};
+	bh_write write = {
+		.kind = BH_WRITE_RECORD,
+		.attempt = &row,
+		.delivery_id = row.delivery_id,
+		.state = state,
+		.due_at = row.started_at,
+		.spent = number,
+	};
+
+	engine_writes(h, &write);
+}
+
 /* --- Opening and closing ----------------------------------------------------------------- */
 
 static void put_first_key(house *h)
@@ -304,7 +450,12 @@ static void open_rooms(house *h)
 	h->journal = bh_journal_open(h->store, h->directory, &listener, (size_t)h->settings->journal_queue, &error);
 	g_assert_no_error(error);
 
-	bh_api_rooms rooms = {.store = h->store, .directory = h->directory, .journal = h->journal, .sealer = h->sealer};
+	bh_api_rooms rooms = {.store = h->store,
+			      .directory = h->directory,
+			      .journal = h->journal,
+			      .sealer = h->sealer,
+			      .check_name = check_name,
+			      .disables_at = disables_at};
 	h->api = bh_api_open(&rooms, h->settings, h->guard, h->methods, &error);
 	g_assert_no_error(error);
 }

@@ -1,6 +1,8 @@
 /* POST /v1/events: what is accepted, what a repeat is answered, and what an event does to the directory. */
 #include "api_house.h"
 
+#include "api/rates.h"
+
 #define BOOKING "{\"type\":\"booking_added\",\"data\":{\"property_uid\":12,\"contract_uid\":4711}}"
 
 /* --- Helpers ----------------------------------------------------------------------------- */
@@ -463,6 +465,121 @@ static void jomres_own_form_is_read(void)
 	close_house(h);
 }
 
+/* --- Loops and rates --------------------------------------------------------------------- */
+
+static reply post_with(const house *h, const char *key, const char *header, const char *body)
+{
+	return send_ask(h, "POST", "/v1/events", &(ask){.key = key, .body = body, .headers = {header}});
+}
+
+static int hops_of(const house *h, const char *event)
+{
+	g_autoptr(GError) error = NULL;
+	g_autofree char *path = g_strconcat("/", event, NULL);
+	bh_reader *reader = bh_reader_new(h->store, &error);
+	g_assert_no_error(error);
+	g_autoptr(bh_event) e = bh_reader_event(reader, id_in(path, BH_ID_EVENT), &error);
+	g_assert_no_error(error);
+	bh_reader_free(reader);
+	return e->hops;
+}
+
+static void hops_are_kept_and_a_loop_is_refused(void)
+{
+	house *h = open_house();
+	const struct {
+		const char *header;
+		long status;
+		const char *code;
+		int hops;
+	} rows[] = {
+		{NULL, 202, NULL, 0},
+		{"Bellhop-Hops: 0", 202, NULL, 0},
+		{"Bellhop-Hops: 1", 202, NULL, 1},
+		{"bellhop-hops: 8", 202, NULL, 8},
+		{"Bellhop-Hops: 08", 202, NULL, 8},
+		{"Bellhop-Hops: 9", 508, "loop_detected", 0},
+		{"Bellhop-Hops: 1000", 508, "loop_detected", 0},
+		{"Bellhop-Hops: 4294967296", 508, "loop_detected", 0},
+		{"Bellhop-Hops: 18446744073709551617", 508, "loop_detected", 0},
+		{"Bellhop-Hops: -1", 400, "invalid_parameter", 0},
+		{"Bellhop-Hops: +1", 400, "invalid_parameter", 0},
+		{"Bellhop-Hops: 1.0", 400, "invalid_parameter", 0},
+		{"Bellhop-Hops: 1, 2", 400, "invalid_parameter", 0},
+		{"Bellhop-Hops: many", 400, "invalid_parameter", 0},
+		{"Bellhop-Hops: 0x1", 400, "invalid_parameter", 0},
+		{"Bellhop-Hops;", 400, "invalid_parameter", 0}, /* there, and empty */
+	};
+
+	for (size_t i = 0; i < G_N_ELEMENTS(rows); i++) {
+		g_auto(reply) r = post_with(h, h->emit, rows[i].header, BOOKING);
+		g_test_message("%s -> %s", rows[i].header ? rows[i].header : "none", r.body->str);
+		if (rows[i].code) {
+			assert_problem(&r, rows[i].status, rows[i].code);
+			continue;
+		}
+		assert_status(&r, rows[i].status);
+		g_assert_cmpint(hops_of(h, text(&r, "id")), ==, rows[i].hops);
+	}
+	g_assert_cmpuint(count(h, "/v1/events"), ==, 5);
+	close_house(h);
+}
+
+static void a_key_that_runs_away_is_slowed_down(void)
+{
+	house *h = open_house_with((char *[]){(char *)"intake_rate=1", NULL});
+	GString *many = g_string_new("[");
+
+	for (int i = 0; i < 100; i++)
+		g_string_append_printf(many, "%s{\"type\":\"booking_added\",\"data\":{\"property_uid\":%d}}",
+				       i ? "," : "", i + 1);
+	g_string_append_c(many, ']');
+	g_auto(reply) burst = post_with(h, h->emit, NULL, many->str); /* nothing came for a second: all of it goes in */
+	g_auto(reply) next = post_with(h, h->emit, NULL, BOOKING);
+	g_auto(reply) other = post_with(h, h->site, NULL, BOOKING);
+	g_autofree char *after = header(&next, "Retry-After");
+	int64_t seconds = after ? g_ascii_strtoll(after, NULL, 10) : 0;
+
+	assert_status(&burst, 202);
+	assert_problem(&next, 429, "too_many_events");
+	g_assert_cmpint(seconds, >, 50); /* however slow the machine is */
+	g_assert_cmpint(seconds, <=, 100);
+	assert_status(&other, 202);
+	g_assert_cmpuint(count(h, "/v1/events?property_id=12"), ==, 2);
+	g_string_free(many, TRUE);
+	close_house(h);
+}
+
+/* The bucket itself, told the time. */
+static void a_second_may_be_saved_up_and_no_more(void)
+{
+	bh_rates *r = bh_rates_new();
+	bh_mono at = {1000 * BH_SECOND};
+
+	g_assert_cmpint(bh_rates_take(r, 1, 10, 10, at), ==, 0);
+	g_assert_cmpint(bh_rates_take(r, 1, 10, 1, at), ==, BH_SECOND / 10);
+	g_assert_cmpint(bh_rates_take(r, 2, 10, 1, at), ==, 0); /* another key */
+	at = bh_mono_add(at, BH_SECOND / 10);
+	g_assert_cmpint(bh_rates_take(r, 1, 10, 1, at), ==, 0);
+	g_assert_cmpint(bh_rates_take(r, 1, 10, 1, at), ==, BH_SECOND / 10);
+	at = bh_mono_add(at, BH_DAY); /* saved up: one second's worth */
+	g_assert_cmpint(bh_rates_take(r, 1, 10, 5, at), ==, 0);
+	g_assert_cmpint(bh_rates_take(r, 1, 10, 6, at), ==, BH_SECOND / 10);
+	g_assert_cmpint(bh_rates_take(r, 1, 10, 5, at), ==, 0);
+	/* More than a second's worth waits for a full bucket, and overdraws it. */
+	g_assert_cmpint(bh_rates_take(r, 1, 10, 30, at), ==, BH_SECOND);
+	at = bh_mono_add(at, BH_SECOND);
+	g_assert_cmpint(bh_rates_take(r, 1, 10, 30, at), ==, 0);
+	g_assert_cmpint(bh_rates_take(r, 1, 10, 1, at), ==, 2 * BH_SECOND + BH_SECOND / 10);
+	/* As many keys as there may be. */
+	for (bh_id key = 3; key < 5000; key++)
+		g_assert_cmpint(bh_rates_take(r, key, 10, 10, at), ==, 0);
+	for (bh_id key = 3; key < 5000; key++)
+		g_assert_cmpint(bh_rates_take(r, key, 10, 10, at), >, 0);
+	g_assert_cmpint(bh_rates_take(r, 1, 10000000, 10000, bh_mono_add(at, BH_DAY)), ==, 0);
+	bh_rates_free(r);
+}
+
 int main(int argc, char **argv)
 {
 	g_test_init(&argc, &argv, NULL);
@@ -488,5 +605,8 @@ int main(int argc, char **argv)
 	TEST(old_news_changes_nothing);
 	TEST(news_that_the_directory_refuses_is_planned_again);
 	TEST(jomres_own_form_is_read);
+	TEST(hops_are_kept_and_a_loop_is_refused);
+	TEST(a_key_that_runs_away_is_slowed_down);
+	TEST(a_second_may_be_saved_up_and_no_more);
 	return g_test_run();
 }

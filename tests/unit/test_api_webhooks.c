@@ -9,24 +9,9 @@
 
 /* --- Helpers ----------------------------------------------------------------------------- */
 
-static char *make(const house *h, const char *key, const char *body)
-{
-	g_autofree char *id = done(h, key, "POST", "/v1/webhooks", body, 201, "id");
-
-	return g_strconcat("/v1/webhooks/", id, NULL);
-}
-
 static char *simple(const house *h)
 {
 	return make(h, h->seven, "{\"url\":\"" URL "\"}");
-}
-
-static reply get(const house *h, const char *path)
-{
-	reply r = call(h, h->site, "GET", path, NULL);
-
-	assert_status(&r, 200);
-	return r;
 }
 
 static reply patch(const house *h, const char *path, const char *body)
@@ -34,56 +19,11 @@ static reply patch(const house *h, const char *path, const char *body)
 	return call(h, h->seven, "PATCH", path, body);
 }
 
-static void patched(const house *h, const char *path, const char *body)
-{
-	g_auto(reply) r = patch(h, path, body);
-
-	assert_status(&r, 200);
-}
-
 static int64_t revision_of(const house *h, const char *path)
 {
 	g_auto(reply) r = get(h, path);
 
 	return json_integer_value(json_object_get(r.json, "revision"));
-}
-
-static void send_events(const house *h, unsigned count)
-{
-	GString *lines = g_string_new(NULL);
-
-	for (unsigned i = 0; i < count; i++)
-		g_string_append_printf(
-			lines, "{\"type\":\"booking_added\",\"data\":{\"property_uid\":12,\"contract_uid\":%u}}\n", i);
-	g_auto(reply) r = send_ask(h, "POST", "/v1/events",
-				   &(ask){.key = h->emit, .body = lines->str, .type = "application/x-ndjson"});
-	assert_status(&r, 202);
-	g_string_free(lines, TRUE);
-}
-
-/* How many deliveries are in a state, counted page by page. */
-static size_t count_in(const house *h, const char *state)
-{
-	g_autofree char *cursor = NULL;
-	size_t rows = 0;
-
-	do {
-		g_autofree char *path =
-			g_strconcat("/v1/deliveries?limit=100&state=", state, cursor ? "&cursor=" : "", cursor, NULL);
-		g_auto(reply) r = get(h, path);
-		rows += json_array_size(json_object_get(r.json, "data"));
-		g_free(cursor);
-		cursor = g_strdup(json_string_value(json_object_get(r.json, "next")));
-	} while (cursor);
-	return rows;
-}
-
-static char *newest_delivery(const house *h)
-{
-	g_auto(reply) r = get(h, "/v1/deliveries?limit=1");
-	json_t *row = json_array_get(json_object_get(r.json, "data"), 0);
-
-	return g_strconcat("/v1/deliveries/", json_string_value(json_object_get(row, "id")), NULL);
 }
 
 /* --- Making ------------------------------------------------------------------------------ */
@@ -489,41 +429,6 @@ static void a_removed_webhook_leaves_its_history(void)
 }
 
 /* --- Deliveries by hand ------------------------------------------------------------------ */
-
-/* What a delivery loop would write down: an attempt, and where its delivery goes from there. */
-static void record(const house *h, const char *delivery_path, int number, bh_state state, bh_span answer)
-{
-	g_autoptr(GError) error = NULL;
-	bh_attempt_row row = {
-		.number = number,
-		.started_at = bh_clock_wall(),
-		.dns = -1,
-		.connect = 10,
-		.tls = -1,
-		.first_byte = 20,
-		.total = 30,
-		.outcome = "failed",
-		.cause = "status",
-		.sentence = "The receiver answered 500.",
-		.status = 500,
-		.http_version = "1.1",
-		.address = "198.51.100.1:80",
-		.request = "POST /hook HTTP/1.1\nHost: x\n",
-		.response = "Content-Type: text/html\n",
-		.body = answer,
-		.shape = "standard",
-	};
-	bh_write write = {
-		.kind = BH_WRITE_RECORD, .attempt = &row, .state = state, .spent = number, .at = bh_clock_wall()};
-	bh_write *writes[] = {&write};
-	bh_entry entry = {.writes = writes, .count = 1};
-
-	g_assert_true(bh_id_parse(BH_ID_DELIVERY, strrchr(delivery_path, '/') + 1, &write.delivery_id));
-	row.delivery_id = write.delivery_id;
-	write.due_at = write.at;
-	g_assert_true(bh_journal_submit_and_wait(h->journal, &entry, &error));
-	g_assert_no_error(error);
-}
 
 static void an_exhausted_delivery_is_retried_by_hand(void)
 {
