@@ -175,8 +175,9 @@ typedef struct bh_write {
 
 	/*
 	 * RECORD. Compare-and-set: applies from PENDING, and from HELD if `state` is final; else the attempt alone is kept, and it
-	 * is a CONFLICT. To COALESCED (without an attempt): only while `superseded_by` is PENDING (else CONFLICT, nothing is kept); that one
-	 * becomes due by `at` unless it has been attempted or is blocked, and then stands in `due`.
+	 * is a CONFLICT. To COALESCED (without an attempt): only while `superseded_by` is PENDING, DELIVERED or COALESCED
+	 * itself (else CONFLICT, nothing is kept); one that is PENDING becomes due by `at` unless it has been attempted or is
+	 * blocked, and then stands in `due`.
 	 */
 	bh_attempt_row *attempt;      /* NULL: a state without an attempt (cancelled at send time) */
 	bh_id delivery_id;            /* also MOVE */
@@ -257,8 +258,8 @@ bool bh_reader_count(bh_reader *r, bh_id webhook, bh_state state, size_t most, s
 bool bh_reader_count_after(bh_reader *r, bh_id webhook, bh_state state, bh_id after, size_t most, size_t *ret, GError **error);
 
 /*
- * The newest PENDING delivery of the same webhook with the same coalescing key that is newer than `delivery`; *ret 0: there
- * is none.
+ * The newest delivery of the same webhook with the same coalescing key that is newer than `delivery` and waits or has been delivered
+ * (what was waiting for a retry meanwhile is out of date); *ret 0: there is none.
  */
 bool bh_reader_superseding(bh_reader *r, bh_id delivery, bh_id *ret, GError **error);
 

@@ -216,7 +216,7 @@ static const bh_sql SUPERSEDING = {
 	"look for a newer delivery of a coalescing key",
 	"SELECT newer.id FROM delivery AS old CROSS JOIN delivery AS newer INDEXED BY delivery_coalescing"
 	" WHERE old.id = ?1 AND newer.webhook_id = old.webhook_id AND newer.coalesce_key = old.coalesce_key"
-	" AND newer.state = 2 AND newer.id > ?1 ORDER BY newer.id DESC LIMIT 1",
+	" AND newer.state IN (2, 3) AND newer.id > ?1 ORDER BY newer.id DESC LIMIT 1",
 };
 
 bool bh_sqlite_superseding(bh_reader *r, bh_id delivery, bh_id *ret, GError **error)

@@ -155,15 +155,16 @@ static bool insert_attempt(bh_sqlite *s, const bh_write *w, GError **error)
 
 /* --- A newer one in its place -------------------------------------------------------------------------------- */
 
-static const bh_sql STILL_PENDING = {
-	BH_SQL_STILL_PENDING,
-	"look whether a newer delivery still waits",
-	"SELECT 1 FROM delivery WHERE id = ?1 AND state = 2",
+/* It may have been sent in the meantime, or have given way itself; the older one is out of date all the same. */
+static const bh_sql STANDS_FOR = {
+	BH_SQL_STANDS_FOR,
+	"look whether a newer delivery stands for an older one",
+	"SELECT 1 FROM delivery WHERE id = ?1 AND state IN (2, 3, 7)",
 };
 
-static bool still_pending(bh_sqlite *s, bh_id delivery, bool *ret, GError **error)
+static bool stands_for_it(bh_sqlite *s, bh_id delivery, bool *ret, GError **error)
 {
-	g_auto(bh_rows) rows = bh_rows_of(&s->db, &STILL_PENDING, error);
+	g_auto(bh_rows) rows = bh_rows_of(&s->db, &STANDS_FOR, error);
 
 	if (!rows.stmt)
 		return false;
@@ -217,12 +218,12 @@ static bool hurry(bh_sqlite *s, bh_write *w, GError **error)
 
 static bool write_coalesced(bh_sqlite *s, bh_write *w, GError **error)
 {
-	bool waits = false, moved = false, found = true;
+	bool stands = false, moved = false, found = true;
 
 	g_assert(!w->attempt && w->superseded_by != w->delivery_id);
-	if (!still_pending(s, w->superseded_by, &waits, error))
+	if (!stands_for_it(s, w->superseded_by, &stands, error))
 		return false;
-	if (waits && !supersede(s, w, &moved, error))
+	if (stands && !supersede(s, w, &moved, error))
 		return false;
 	if (moved)
 		return hurry(s, w, error);

@@ -23,7 +23,7 @@ ALTER TABLE delivery ADD COLUMN superseded_by INTEGER; -- coalesced: the newer o
 
 -- The first of a key is the one that may be sent; those that wait for it follow in the order of their ids.
 CREATE INDEX delivery_ordered ON delivery (webhook_id, order_key, at) WHERE state = 2 AND order_key IS NOT NULL;
-CREATE INDEX delivery_coalescing ON delivery (webhook_id, coalesce_key) WHERE state = 2 AND coalesce_key IS NOT NULL;
+CREATE INDEX delivery_coalescing ON delivery (webhook_id, coalesce_key) WHERE coalesce_key IS NOT NULL;
 
 CREATE TABLE webhook_sequence (
 	webhook_id INTEGER PRIMARY KEY,
