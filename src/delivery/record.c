@@ -4,6 +4,9 @@
 
 #include <string.h>
 
+/* Times that a delivery keeps its place in the lane though its receiver asked for patience. */
+#define REFUSED_IN_PLACE_MAX 3
+
 /* Headers whose values tell nothing; every other one of a request is masked. */
 #define NAME(text) \
 	{ \
@@ -190,6 +193,17 @@ static void keep_answer(bh_paper *paper, const bh_answer *answer)
 	}
 }
 
+/*
+ * A receiver that paces us makes its whole lane wait, so who was refused need not wait behind all the others as well: in
+ * memory it keeps its place, and the events go on in their order when the pause is over. Not for ever, or one that is
+ * always refused would hold up the rest.
+ */
+static bool keeps_its_place(const bh_paper *paper, const bh_conclusion *conclusion)
+{
+	int unspent = paper->row.number - paper->again.spent;
+	return conclusion->pause > 0 && !conclusion->spends && unspent <= REFUSED_IN_PLACE_MAX;
+}
+
 void bh_record_conclusion(bh_paper *paper, const bh_record_facts *facts)
 {
 	bh_attempt_row *row = &paper->row;
@@ -216,6 +230,8 @@ void bh_record_conclusion(bh_paper *paper, const bh_record_facts *facts)
 
 	move_to(paper, facts->next);
 	paper->again.attempts = row->number;
+	if (keeps_its_place(paper, facts->conclusion))
+		paper->again.due_at = paper->item->waiting.due_at;
 	bh_count(&paper->loop->counts.attempts[facts->conclusion->outcome], 1);
 }
 
