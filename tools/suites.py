@@ -112,6 +112,10 @@ def conformance(folder):
     return meson_suite(folder, "conformance")
 
 
+def sim(folder):
+    return meson_suite(folder, "sim")
+
+
 def integration(folder):
     # Most of these tests wait for something, so more of them than cores run at a time.
     return pytest_suite("integration", "build-asan/src/bellhop", "-n", str(2 * (os.cpu_count() or 1)), "--dist", "worksteal")
@@ -124,7 +128,7 @@ def thread(folder):
     return count
 
 
-SUITES = {"lint": lint, "unit": unit, "conformance": conformance, "integration": integration, "thread": thread}
+SUITES = {"lint": lint, "unit": unit, "conformance": conformance, "sim": sim, "integration": integration, "thread": thread}
 
 
 def main():
