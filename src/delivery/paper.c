@@ -116,8 +116,11 @@ static void sweep_back(bh_loop *loop, bh_paper *paper)
 {
 	bool overtaken = paper->error; /* the webhook was switched once more, and whoever did it sees to the rest */
 	const bh_write *w = &paper->write;
-	if (!overtaken && w->swept > 0 && w->from == BH_STATE_PENDING && w->state == BH_STATE_EXHAUSTED)
+	if (!overtaken && w->swept > 0 && w->from == BH_STATE_PENDING && w->state == BH_STATE_EXHAUSTED) {
 		bh_loop_exhausted_unsent(loop, w->webhook_id);
+		bh_loop_look_at(loop,
+				w->webhook_id); /* its window still has them, and knows nothing of who follows them */
+	}
 	bool has_more = !overtaken && paper->write.swept == paper->write.limit;
 
 	if (paper->left != SIZE_MAX)
