@@ -14,15 +14,22 @@
 
 typedef struct bh_flight bh_flight;
 
+/* One attempt under way. An attempt that the store has by now (so many or more of the delivery's) needs no second record. */
+typedef struct bh_flight_entry {
+	bh_id delivery;
+	int64_t attempt; /* its number */
+} bh_flight_entry;
+
 /*
- * Opens or makes the file with `slots` places; what the last process left there goes to `ret_left` (GArray of bh_id)
- * and stays noted until bh_flight_clear.
+ * Opens or makes the file with `slots` places; what the last process left there goes to `ret_left` (GArray of
+ * bh_flight_entry) and stays noted until bh_flight_clear.
  */
 bh_flight *bh_flight_open(const char *path, size_t slots, GArray **ret_left, GError **error);
 void bh_flight_close(bh_flight *flight);
 
-/* Notes the delivery in `slot`; 0 clears it. Each slot has one writing thread. */
-void bh_flight_note(bh_flight *flight, size_t slot, bh_id delivery);
+/* Notes the attempt in `slot`, or that it is on record and the slot is free again. Each slot has one writing thread. */
+void bh_flight_note(bh_flight *flight, size_t slot, bh_flight_entry entry);
+void bh_flight_forget(bh_flight *flight, size_t slot);
 
 /* The one at `place` among those that were left is on record: dying from now on must not count it once more. */
 void bh_flight_settle(bh_flight *flight, size_t place);

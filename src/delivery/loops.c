@@ -357,19 +357,22 @@ static bool count_crashes(bh_reader *reader, bh_id id, int *ret, GError **error)
 }
 
 /*
- * A request that was under way when the process died may have arrived. Nobody knows, and the record says so. One that
- * was under way each time may be what kills us: it must not do so for ever.
+ * A request that was under way when the process died may have arrived. Nobody knows, and the record says so, also if its
+ * delivery was held or cancelled meanwhile: then it is the attempt alone that is kept. One that was under way each time may be
+ * what kills us: it must not do so for ever.
  */
-static bool record_unknown(bh_journal *journal, bh_reader *reader, bh_id id, GError **error)
+static bool record_unknown(bh_journal *journal, bh_reader *reader, const bh_flight_entry *left, GError **error)
 {
+	bh_id id = left->delivery;
 	g_autoptr(bh_delivery) delivery = bh_reader_delivery(reader, id, NULL);
 	int crashes;
-	if (!delivery || delivery->state != BH_STATE_PENDING)
+	if (!delivery || delivery->attempts >= left->attempt) /* it was on record, and we died before that was noted */
 		return true;
 	if (!count_crashes(reader, id, &crashes, error))
 		return false;
 
-	bool set_aside = crashes + 1 >= CRASHES_MAX;
+	bool waits = delivery->state == BH_STATE_PENDING;
+	bool set_aside = waits && crashes + 1 >= CRASHES_MAX;
 	bh_usec now = bh_clock_steady(bh_clock_mono());
 	bh_attempt_row row = {
 		.delivery_id = id,
@@ -386,8 +389,9 @@ static bool record_unknown(bh_journal *journal, bh_reader *reader, bh_id id, GEr
 			set_aside
 				? "Bellhop stopped without warning while this request was under way, for the third time. It is not sent "
 				  "again by itself; retry it by hand when the reason is known."
-				: "Bellhop stopped without warning while this request was under way. It may have arrived; it is sent again "
-				  "with the same webhook-id.",
+			: waits ? "Bellhop stopped without warning while this request was under way. It may have arrived; it is sent again "
+				  "with the same webhook-id."
+				: "Bellhop stopped without warning while this request was under way. It may have arrived.",
 		.http_version = "",
 		.address = "",
 		.request = "",
@@ -409,7 +413,8 @@ static bool record_unknown(bh_journal *journal, bh_reader *reader, bh_id id, GEr
 	bh_entry entry = {.writes = writes, .count = 1};
 	bh_log(BH_WARNING, "delivery",
 	       set_aside ? "was in flight at three unclean stops, set aside"
-			 : "was in flight at an unclean stop, sent again",
+	       : waits   ? "was in flight at an unclean stop, sent again"
+			 : "was in flight at an unclean stop",
 	       BH_ID("delivery", BH_ID_DELIVERY, id));
 	return bh_journal_submit_and_wait(journal, &entry, error);
 }
@@ -421,7 +426,7 @@ bool bh_loops_record_left(bh_loops *loops, bh_journal *journal, GError **error)
 		return false;
 	bool ok = true;
 	for (guint i = 0; ok && i < loops->left->len; i++) {
-		ok = record_unknown(journal, reader, g_array_index(loops->left, bh_id, i), error);
+		ok = record_unknown(journal, reader, &g_array_index(loops->left, bh_flight_entry, i), error);
 		if (ok)
 			bh_flight_settle(loops->flight, i);
 	}

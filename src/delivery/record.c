@@ -1,6 +1,7 @@
 #include "delivery/record.h"
 
 #include "base/error.h"
+#include "base/fault.h"
 
 #include <string.h>
 
@@ -72,7 +73,8 @@ static void take_slot(bh_loop *loop, bh_paper *paper)
 		return;
 	paper->slot = g_array_index(loop->free_slots, size_t, count - 1);
 	g_array_set_size(loop->free_slots, count - 1);
-	bh_flight_note(loop->flight, paper->slot, paper->item->waiting.delivery);
+	bh_flight_note(loop->flight, paper->slot,
+		       (bh_flight_entry){paper->item->waiting.delivery, paper->item->waiting.attempts + 1});
 }
 
 static bh_paper *paper_of(bh_loop *loop, bh_item *item)
@@ -240,7 +242,8 @@ void bh_paper_free(bh_paper *paper)
 	if (!paper)
 		return;
 	if (paper->slot != SIZE_MAX && paper->kind == BH_PAPER_RECORD) {
-		bh_flight_note(paper->loop->flight, paper->slot, 0);
+		BH_FAULT("record.before-landing");
+		bh_flight_forget(paper->loop->flight, paper->slot);
 		g_array_append_val(paper->loop->free_slots, paper->slot);
 	}
 	if (paper->request)

@@ -239,7 +239,7 @@ static void what_was_in_flight_at_an_unclean_stop_is_told_and_sent_again(void)
 	g_autoptr(GArray) left = NULL;
 	bh_flight *flight = bh_flight_open(path, 10, &left, NULL);
 	g_assert_cmpuint(left->len, ==, 0);
-	bh_flight_note(flight, 3, id);
+	bh_flight_note(flight, 3, (bh_flight_entry){id, 1});
 	bh_flight_close(flight);
 
 	open_engine(h);
@@ -256,6 +256,27 @@ static void what_was_in_flight_at_an_unclean_stop_is_told_and_sent_again(void)
 	close_house(h);
 }
 
+/* Dies as soon as the attempt is on record, and before its place in the flight record is free. */
+static void an_attempt_on_record_is_not_told_as_unknown(void)
+{
+	house *h = open_house((const act *const[]){POLITE, NULL}, QUICK);
+	bh_id id = hand_over(h);
+	disable_webhook(h, true); /* so that nothing is sent meanwhile */
+	g_autofree char *path = g_build_filename(h->folder, "flight", NULL);
+	for (int64_t attempt = 1; attempt <= 2; attempt++) {
+		close_engine(h);
+		g_autoptr(GArray) left = NULL;
+		bh_flight *flight = bh_flight_open(path, 10, &left, NULL);
+		bh_flight_note(flight, 0, (bh_flight_entry){id, 1}); /* the first, each time */
+		bh_flight_close(flight);
+		open_engine(h);
+		g_assert_true(bh_loops_record_left(h->loops, h->journal, NULL));
+	}
+	g_autoptr(bh_delivery) d = look(h, id);
+	g_assert_cmpint(d->attempts, ==, 1);
+	close_house(h);
+}
+
 static void a_delivery_in_flight_at_three_unclean_stops_is_set_aside(void)
 {
 	house *h = open_house((const act *const[]){POLITE, NULL}, QUICK);
@@ -268,7 +289,7 @@ static void a_delivery_in_flight_at_three_unclean_stops_is_set_aside(void)
 		close_engine(h);
 		g_autoptr(GArray) left = NULL;
 		bh_flight *flight = bh_flight_open(path, 10, &left, NULL);
-		bh_flight_note(flight, 0, id);
+		bh_flight_note(flight, 0, (bh_flight_entry){id, before->attempts + 1});
 		bh_flight_close(flight);
 		open_engine(h);
 		g_assert_true(bh_loops_record_left(h->loops, h->journal, NULL));
@@ -288,8 +309,8 @@ static void what_is_on_record_is_not_counted_again_when_the_start_dies_too(void)
 	close_engine(h);
 	g_autoptr(GArray) none = NULL, both = NULL, rest = NULL;
 	bh_flight *flight = bh_flight_open(path, 10, &none, NULL);
-	bh_flight_note(flight, 4, first);
-	bh_flight_note(flight, 7, second);
+	bh_flight_note(flight, 4, (bh_flight_entry){first, 1});
+	bh_flight_note(flight, 7, (bh_flight_entry){second, 3});
 	bh_flight_close(flight);
 
 	/* A start that dies when one of the two is on record. */
@@ -300,7 +321,8 @@ static void what_is_on_record_is_not_counted_again_when_the_start_dies_too(void)
 
 	flight = bh_flight_open(path, 10, &rest, NULL);
 	g_assert_cmpuint(rest->len, ==, 1);
-	g_assert_cmpint(g_array_index(rest, bh_id, 0), ==, second);
+	g_assert_cmpint(g_array_index(rest, bh_flight_entry, 0).delivery, ==, second);
+	g_assert_cmpint(g_array_index(rest, bh_flight_entry, 0).attempt, ==, 3);
 	bh_flight_close(flight);
 	open_engine(h);
 	close_house(h);
@@ -398,6 +420,7 @@ int main(int argc, char **argv)
 	TEST(a_410_of_where_the_webhook_no_longer_leads_leaves_it_on);
 	TEST(a_stop_waits_for_the_answer_under_way);
 	TEST(what_was_in_flight_at_an_unclean_stop_is_told_and_sent_again);
+	TEST(an_attempt_on_record_is_not_told_as_unknown);
 	TEST(a_delivery_in_flight_at_three_unclean_stops_is_set_aside);
 	TEST(what_is_on_record_is_not_counted_again_when_the_start_dies_too);
 	TEST(an_event_that_cannot_be_read_spends_no_attempt_and_is_sent_when_it_can);
