@@ -153,7 +153,7 @@ typedef enum bh_write_result {
 	BH_WRITE_DONE,
 	BH_WRITE_DUPLICATE, /* EVENT: the caller's id is there with the same content; existing_event says which */
 	BH_WRITE_CONFLICT,  /* EVENT: same id, other content. MOVE: not allowed from where it is. RECORD: too late, only the attempt is kept */
-	BH_WRITE_NOT_FOUND, /* RECORD, MOVE: no such delivery. REPLAY: no such event. RECOVER, RECOVERY_END: no such recovery */
+	BH_WRITE_NOT_FOUND, /* RECORD, MOVE: no such delivery. REPLAY: no such event. RECOVERY: no such webhook. RECOVER, RECOVERY_END: no such recovery */
 } bh_write_result;
 
 typedef struct bh_write {
@@ -186,10 +186,11 @@ typedef struct bh_write {
 	int spent;                    /* RECORD: the new count; MOVE to PENDING (and SWEEP from EXHAUSTED) resets it to 0 and restarts the lifetime */
 	const char *reason;           /* RECORD, MOVE, SWEEP: why, or NULL */
 	bh_id superseded_by;          /* RECORD to COALESCED */
-	const bh_streak *streak;      /* RECORD: the webhook's (webhook_id) run of failures as it is now; NULL: as it was. STREAK: the same */
+	const bh_streak *streak;      /* RECORD: the webhook's (webhook_id) run of failures as it is now; NULL: as it was. STREAK: the same. Not kept of a removed webhook */
 	/*
 	 * Set by RECORD and MOVE: what may be sent as a consequence: the next of the order key, the one that superseded, the one that
-	 * was retried by hand. Its due_at is BH_DUE_BLOCKED if it has to wait after all, and then it is not listed.
+	 * was retried by hand. Its due_at is BH_DUE_BLOCKED if it has to wait after all, and then it is not listed. What becomes due so is
+	 * due at `due_at`, 0: at `at`. By a SWEEP and a RECOVER the next of an order key may become due, too: those are not listed.
 	 */
 	bh_waiting due[2];
 	size_t due_count;
@@ -200,11 +201,11 @@ typedef struct bh_write {
 	const char *audit_who, *audit_from;
 
 	/* SWEEP */
-	bh_id webhook_id;
+	bh_id webhook_id;             /* set by RECOVER and RECOVERY_END */
 	bh_state from;
 	size_t limit;
 	bool keep_newest;             /* spare the newest one. Oldest first; from PENDING: in the order (due_at, id) */
-	bh_usec made_before;          /* only those with created_at before it; 0: all. From PENDING: `limit` of the oldest are looked at, see swept */
+	bh_usec made_before;          /* only those with created_at before it; 0: all. `limit` of the first are looked at, of blocked ones as many again */
 	size_t swept;                 /* how many moved; less than `limit`: nothing is left */
 
 	/* RECOVERY, RECOVER, RECOVERY_END. RECOVER uses `limit` and sets `swept`; CONFLICT: it does not run any more. */

@@ -1,24 +1,20 @@
 /*
  * One at a time of each order key (behaviour 8).
  *
- *   delivery_ordered of one (webhook, key):   [due 12:00, id 7]  [blocked, id 8]  [blocked, id 9]
- *                                              may be sent         the next        ...
+ *   delivery_ordered of one (webhook, key):   [waits 0, id 7]  [waits 1, id 8]  [waits 1, id 9]
+ *                                              may be sent       the next         ...
  *
- * Who waits for an earlier one has the greatest due time there is, so the first entry of the index is the one that may be
- * sent, and once that one is gone the first entry is the one that follows. Whoever takes a delivery out of PENDING lets the next
- * follow in the same transaction; whoever brings one in asks first whether the key is taken.
+ * The first entry of the index is the one that may be sent, and once that one is gone the first entry is the one that follows.
+ * Whoever takes a delivery out of PENDING lets the next follow in the same transaction; whoever brings one in asks first whether
+ * the key is taken. Who waits for an earlier one has the greatest due time there is, and so is in nobody's lane.
  */
 #include "store/sqlite/sqlite.h"
-
-/* The statements below name them by number. */
-G_STATIC_ASSERT(BH_STATE_PENDING == 2);
-G_STATIC_ASSERT(BH_DUE_BLOCKED == 9223372036854775807);
 
 static const bh_sql ORDER_TAKEN = {
 	BH_SQL_ORDER_TAKEN,
 	"look for an earlier delivery of an order key",
 	"SELECT 1 FROM delivery INDEXED BY delivery_ordered WHERE webhook_id = ?1 AND order_key = ?2"
-	" AND state = 2 LIMIT 1",
+	" AND waits IS NOT NULL LIMIT 1",
 };
 
 bool bh_sqlite_order_taken(bh_sqlite *s, bh_id webhook, const char *key, bool *ret, GError **error)
@@ -36,9 +32,9 @@ bool bh_sqlite_order_taken(bh_sqlite *s, bh_id webhook, const char *key, bool *r
 static const bh_sql ORDER_FOLLOW = {
 	BH_SQL_ORDER_FOLLOW,
 	"let the next delivery of an order key follow",
-	"UPDATE delivery SET at = ?3 WHERE id = (SELECT id FROM delivery INDEXED BY delivery_ordered"
-	" WHERE webhook_id = ?1 AND order_key = ?2 AND state = 2 ORDER BY at, id LIMIT 1)"
-	" AND at = 9223372036854775807 RETURNING " BH_WAITING_COLUMNS,
+	"UPDATE delivery SET at = ?3, waits = 0 WHERE id = (SELECT id FROM delivery INDEXED BY delivery_ordered"
+	" WHERE webhook_id = ?1 AND order_key = ?2 AND waits IS NOT NULL ORDER BY waits, id LIMIT 1)"
+	" AND waits = 1 RETURNING " BH_WAITING_COLUMNS,
 };
 
 bool bh_sqlite_order_follow(bh_sqlite *s, bh_id webhook, const char *key, bh_usec due, bh_waiting *ret,

@@ -125,8 +125,10 @@ static bool find_running(bh_sqlite *s, bh_write *w, bh_recovery **ret, GError **
 
 	if (!find_recovery(&s->db, w->recovery_id, &r, error))
 		return false;
-	if (r)
+	if (r) {
 		w->recovery_state = r->state;
+		w->webhook_id = r->webhook_id;
+	}
 	if (!r || r->state != BH_RECOVERY_RUNNING)
 		w->result = r ? BH_WRITE_CONFLICT : BH_WRITE_NOT_FOUND;
 	else
@@ -138,6 +140,7 @@ static const bh_sql RECOVER = {
 	BH_SQL_RECOVER,
 	"recover deliveries",
 	"UPDATE delivery SET state = 2, at = CASE WHEN order_key IS NULL THEN ?4 ELSE 9223372036854775807 END,"
+	" waits = CASE WHEN order_key IS NOT NULL THEN 1 WHEN coalesce_key IS NOT NULL THEN 0 END,"
 	" created_at = ?5, spent = 0, reason = ?6 WHERE id IN (SELECT id"
 	" FROM delivery INDEXED BY delivery_unusual_by_webhook WHERE webhook_id = ?1 AND state = 6"
 	" AND state > 3 AND id > ?2 AND id <= ?3 ORDER BY id LIMIT ?7) RETURNING id, order_key",

@@ -145,8 +145,8 @@ static const bh_sql INSERT_DELIVERY = {
 	BH_SQL_INSERT_DELIVERY,
 	"write a delivery",
 	"INSERT INTO delivery (id, event_id, webhook_id, manager_id, state, created_at, at, spent, attempts,"
-	" reason, is_test, order_key, coalesce_key, sequence, superseded_by)"
-	" VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15)",
+	" reason, is_test, order_key, coalesce_key, sequence, superseded_by, waits)"
+	" VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15, ?16)",
 };
 
 static bh_usec at_of(const bh_delivery *d)
@@ -154,6 +154,14 @@ static bh_usec at_of(const bh_delivery *d)
 	if (d->state == BH_STATE_PENDING)
 		return d->due_at;
 	return bh_state_is_final(d->state) ? d->ended_at : d->created_at;
+}
+
+static void bind_waits(bh_rows *rows, int place, const bh_delivery *d)
+{
+	if (d->state == BH_STATE_PENDING && (d->order_key || d->coalesce_key))
+		bh_bind_int(rows, place, d->due_at == BH_DUE_BLOCKED);
+	else
+		sqlite3_bind_null(rows->stmt, place);
 }
 
 static bool insert_delivery(bh_sqlite *s, const bh_delivery *d, GError **error)
@@ -177,6 +185,7 @@ static bool insert_delivery(bh_sqlite *s, const bh_delivery *d, GError **error)
 	bh_bind_text(&rows, 13, d->coalesce_key);
 	bh_bind_known(&rows, 14, d->sequence);
 	bh_bind_known(&rows, 15, d->superseded_by);
+	bind_waits(&rows, 16, d);
 	return bh_rows_run(&rows, error);
 }
 

@@ -94,8 +94,9 @@ bool bh_sqlite_follow(bh_sqlite *s, bh_write *w, bh_id webhook, const char *key,
 static const bh_sql RETRY = {
 	BH_SQL_RETRY,
 	"retry a delivery",
-	"UPDATE delivery SET state = 2, at = ?2, created_at = ?3, spent = 0, reason = ?4 WHERE id = ?1"
-	" RETURNING " BH_WAITING_COLUMNS,
+	"UPDATE delivery SET state = 2, at = ?2, created_at = ?3, spent = 0, reason = ?4,"
+	" waits = CASE WHEN coalesce(order_key, coalesce_key) IS NOT NULL THEN ?2 = 9223372036854775807 END"
+	" WHERE id = ?1 RETURNING " BH_WAITING_COLUMNS,
 };
 
 static bool retry_due(bh_sqlite *s, bh_write *w, bh_usec due, GError **error)
@@ -132,7 +133,7 @@ static bool retry(bh_sqlite *s, bh_write *w, const place *from, GError **error)
 static const bh_sql FINISH = {
 	BH_SQL_FINISH,
 	"move a delivery",
-	"UPDATE delivery SET state = ?2, at = ?3, reason = ?4 WHERE id = ?1",
+	"UPDATE delivery SET state = ?2, at = ?3, reason = ?4, waits = NULL WHERE id = ?1",
 };
 
 static bool finish(bh_sqlite *s, const bh_write *w, GError **error)

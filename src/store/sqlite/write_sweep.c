@@ -63,7 +63,7 @@ static bool newest_of(bh_sqlite *s, const bh_write *w, bh_id *ret, GError **erro
 static const bh_sql SWEEP_PENDING = {
 	BH_SQL_SWEEP_PENDING,
 	"sweep pending deliveries",
-	"UPDATE delivery SET state = ?2, at = ?3, reason = ?4 WHERE id IN (SELECT id"
+	"UPDATE delivery SET state = ?2, at = ?3, reason = ?4, waits = NULL WHERE id IN (SELECT id"
 	" FROM delivery INDEXED BY delivery_pending WHERE webhook_id = ?1 AND state = 2 AND id <> ?5"
 	" ORDER BY at, id LIMIT ?6) RETURNING order_key",
 };
@@ -75,7 +75,7 @@ static const bh_sql SWEEP_PENDING = {
 static const bh_sql SWEEP_OLD = {
 	BH_SQL_SWEEP_OLD,
 	"sweep old pending deliveries",
-	"UPDATE delivery SET state = ?2, at = ?3, reason = ?4 WHERE id IN (SELECT id FROM (SELECT id, created_at"
+	"UPDATE delivery SET state = ?2, at = ?3, reason = ?4, waits = NULL WHERE id IN (SELECT id FROM (SELECT id, created_at"
 	" FROM delivery INDEXED BY delivery_pending WHERE webhook_id = ?1 AND state = 2"
 	" AND at < 9223372036854775807 AND id <> ?5 ORDER BY at, id LIMIT ?6) WHERE created_at < ?7)"
 	" RETURNING order_key",
@@ -83,7 +83,7 @@ static const bh_sql SWEEP_OLD = {
 static const bh_sql SWEEP_OLD_BLOCKED = {
 	BH_SQL_SWEEP_OLD_BLOCKED,
 	"sweep old deliveries that wait for earlier ones",
-	"UPDATE delivery SET state = ?2, at = ?3, reason = ?4 WHERE id IN (SELECT id FROM (SELECT id, created_at"
+	"UPDATE delivery SET state = ?2, at = ?3, reason = ?4, waits = NULL WHERE id IN (SELECT id FROM (SELECT id, created_at"
 	" FROM delivery INDEXED BY delivery_pending WHERE webhook_id = ?1 AND state = 2"
 	" AND at = 9223372036854775807 AND id <> ?5 ORDER BY id LIMIT ?6) WHERE created_at < ?7)"
 	" RETURNING order_key",
@@ -95,6 +95,7 @@ static const bh_sql SWEEP_UNUSUAL = {
 	"sweep deliveries",
 	"UPDATE delivery SET state = ?2,"
 	" at = CASE WHEN ?2 = 2 AND order_key IS NOT NULL THEN 9223372036854775807 ELSE ?3 END, reason = ?4,"
+	" waits = CASE WHEN ?2 <> 2 THEN NULL WHEN order_key IS NOT NULL THEN 1 WHEN coalesce_key IS NOT NULL THEN 0 END,"
 	" created_at = CASE WHEN ?2 = 2 THEN ?9 ELSE created_at END,"
 	" spent = CASE WHEN ?2 = 2 AND state = 6 THEN 0 ELSE spent END"
 	" WHERE id IN (SELECT id FROM (SELECT id, created_at FROM delivery INDEXED BY delivery_unusual_by_webhook"

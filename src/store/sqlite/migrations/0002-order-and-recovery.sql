@@ -20,9 +20,12 @@ ALTER TABLE delivery ADD COLUMN order_key TEXT;
 ALTER TABLE delivery ADD COLUMN coalesce_key TEXT;
 ALTER TABLE delivery ADD COLUMN sequence INTEGER; -- 1, 2, 3 ... within the webhook, of those with an order key
 ALTER TABLE delivery ADD COLUMN superseded_by INTEGER; -- coalesced: the newer one
+-- Of a pending one with a key: 1 if it waits for an earlier one of its order key, else 0. NULL for all others, so that what becomes of
+-- an ordinary delivery touches no column of the indexes below, and SQLite leaves them alone.
+ALTER TABLE delivery ADD COLUMN waits INTEGER;
 
--- The first of a key is the one that may be sent; those that wait for it follow in the order of their ids.
-CREATE INDEX delivery_ordered ON delivery (webhook_id, order_key, at) WHERE state = 2 AND order_key IS NOT NULL;
+-- The first of an order key is the one that may be sent; those that wait for it follow in the order of their ids.
+CREATE INDEX delivery_ordered ON delivery (webhook_id, order_key, waits) WHERE order_key IS NOT NULL AND waits IS NOT NULL;
 CREATE INDEX delivery_coalescing ON delivery (webhook_id, coalesce_key) WHERE coalesce_key IS NOT NULL;
 
 CREATE TABLE webhook_sequence (
