@@ -121,6 +121,14 @@ def integration(folder):
     return pytest_suite("integration", "build-asan/src/bellhop", "-n", str(2 * (os.cpu_count() or 1)), "--dist", "worksteal")
 
 
+def faults(folder):
+    junit = RESULTS / "faults.xml"
+    junit.parent.mkdir(parents=True, exist_ok=True)
+    junit.unlink(missing_ok=True)
+    code = run([sys.executable, "tests/faults/run.py", "--quick", "--junit", str(junit)], env={"BELLHOP_BIN": str(ROOT / "build-asan/src/bellhop")})
+    return ended(code, read_junit(junit) if junit.exists() else Count(), "faults")
+
+
 def thread(folder):
     count = meson_suite("build-tsan", "unit", tests_of_rooms("build-tsan", THREADED))
     count += meson_suite("build-tsan", "conformance")
@@ -128,7 +136,7 @@ def thread(folder):
     return count
 
 
-SUITES = {"lint": lint, "unit": unit, "conformance": conformance, "sim": sim, "integration": integration, "thread": thread}
+SUITES = {"lint": lint, "unit": unit, "conformance": conformance, "sim": sim, "integration": integration, "faults": faults, "thread": thread}
 
 
 def main():

@@ -5,6 +5,7 @@
 #include "api/reply.h"
 #include "api/server.h"
 #include "api/uri.h"
+#include "base/fault.h"
 #include "base/log.h"
 
 #include <arpa/inet.h>
@@ -53,10 +54,12 @@ enum MHD_Result bh_call_serve(void *user, struct MHD_Connection *connection, con
 		return goes_on ? MHD_YES : MHD_NO;
 	}
 	note_complete(call);
-	if (call->phase == BH_CALL_READING)
+	if (call->phase == BH_CALL_READING) {
 		call->route->handle(call);
-	else if (call->phase == BH_CALL_WAITING)
+	} else if (call->phase == BH_CALL_WAITING) {
+		BH_FAULT("api.before-answer");
 		call->next(call);
+	}
 	return call->phase == BH_CALL_WAITING ? MHD_YES : send_answer(call);
 }
 

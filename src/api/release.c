@@ -6,6 +6,7 @@
 #include "api/reply.h"
 #include "api/server.h"
 #include "api/webhook.h"
+#include "base/fault.h"
 
 #include <string.h>
 
@@ -81,6 +82,7 @@ static bool sweep_on(bh_call *call)
 
 	if (!s)
 		return false;
+	BH_FAULT("api.before-sweep-step");
 	call->write = (bh_write){
 		.kind = BH_WRITE_SWEEP,
 		.webhook_id = call->release.webhook,

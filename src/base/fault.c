@@ -1,5 +1,7 @@
 #include "base/fault.h"
 
+#include <errno.h>
+#include <fcntl.h>
 #include <glib.h>
 #include <pthread.h>
 #include <signal.h>
@@ -10,14 +12,11 @@ static struct {
 	pthread_once_t once;
 	char *name; /* NULL: none is asked for; "*": whichever comes */
 	int to_pass; /* how often it is still reached and survived, plus one; atomic */
-} wanted = {.once = PTHREAD_ONCE_INIT};
+	int log_fd; /* -1: nobody wants to know what is reached */
+} wanted = {.once = PTHREAD_ONCE_INIT, .log_fd = -1};
 
-static void read_environment(void)
+static void read_what_kills(const char *text)
 {
-	const char *text = g_getenv("BH_FAULT");
-	if (!text || !*text)
-		return;
-
 	const char *colon = strchr(text, ':');
 	guint64 n = 1;
 	if (colon && !g_ascii_string_to_unsigned(colon + 1, 10, 1, G_MAXINT, &n, NULL))
@@ -26,11 +25,32 @@ static void read_environment(void)
 	wanted.to_pass = (int)n;
 }
 
+static void open_log(const char *path)
+{
+	wanted.log_fd = open(path, O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC, 0600);
+	if (wanted.log_fd < 0)
+		g_error("BH_FAULT_LOG \"%s\": %s", path, g_strerror(errno));
+}
+
+static void read_environment(void)
+{
+	const char *text = g_getenv("BH_FAULT"), *path = g_getenv("BH_FAULT_LOG");
+	if (text && *text)
+		read_what_kills(text);
+	if (path && *path)
+		open_log(path);
+}
+
+/* One write a line: lines of several threads, and the last one before a death, are whole. */
+static void say(int fd, const char *before, const char *name)
+{
+	g_autofree char *line = g_strconcat(before, name, "\n", NULL);
+	(void)!write(fd, line, strlen(line)); /* only for the runner's report */
+}
+
 static void die_at(const char *name)
 {
-	g_autofree char *line = g_strdup_printf("fault: killed at %s\n", name);
-
-	(void)!write(STDERR_FILENO, line, strlen(line)); /* for the runner's report; dying is what counts */
+	say(STDERR_FILENO, "fault: killed at ", name);
 	kill(getpid(), SIGKILL);
 	for (;;)
 		pause();
@@ -39,6 +59,8 @@ static void die_at(const char *name)
 void bh_fault_point(const char *name)
 {
 	pthread_once(&wanted.once, read_environment);
+	if (wanted.log_fd >= 0)
+		say(wanted.log_fd, "", name);
 	if (!wanted.name || (strcmp(wanted.name, "*") != 0 && strcmp(wanted.name, name) != 0))
 		return;
 	if (g_atomic_int_dec_and_test(&wanted.to_pass))

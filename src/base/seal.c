@@ -2,6 +2,7 @@
 
 #include "base/chance.h"
 #include "base/error.h"
+#include "base/fault.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -114,8 +115,10 @@ static bool make_key_file(const char *path, GError **error)
 		failed_on(path, "write it", error);
 	close(fd);
 
+	BH_FAULT("seal.key-written");
 	if (written && link(aside, path) != 0 && errno != EEXIST)
 		written = failed_on(path, "make it", error);
+	BH_FAULT("seal.key-linked");
 	unlink(aside);
 	if (written && !sync_folder_of(path))
 		written = failed_on(path, "make it durable", error);

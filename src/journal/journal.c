@@ -382,6 +382,7 @@ static void tell(bh_journal *j, batch *b, const GError *error)
 	}
 	if (!error || unsure)
 		j->listener.flush(j->listener.user);
+	BH_FAULT("journal.told-listeners");
 	for (size_t i = 0; i < b->entries->len; i++)
 		finish(b->entries->pdata[i], error);
 	for (size_t i = 0; i < b->refused->len; i++)
@@ -476,6 +477,7 @@ static void run_batch(bh_journal *j, batch *b)
 		j->directory_unsure = true;
 		(void)read_directory(j, NULL); /* if not now, then before the next batch, which hears why */
 	}
+	BH_FAULT("journal.published");
 	tell(j, b, error);
 }
 

@@ -1,6 +1,7 @@
 #include "serve/first_start.h"
 
 #include "base/error.h"
+#include "base/fault.h"
 #include "base/json.h"
 #include "base/log.h"
 #include "base/steady.h"
@@ -73,7 +74,10 @@ bool bh_first_key(const char *data_dir, bh_directory *directory, bh_journal *jou
 
 	g_autofree char *path = g_build_filename(data_dir, "site.key", NULL);
 	bh_change put = {.kind = BH_CHANGE_KEY_PUT, .key = key};
-	bool ok = write_key_file(path, text, error) && change(journal, &put, error);
+	bool ok = write_key_file(path, text, error);
+	BH_FAULT("serve.key-file-written");
+	ok = ok && change(journal, &put, error);
+	BH_FAULT("serve.key-kept");
 	bh_text_wipe(text);
 	if (ok)
 		bh_log(BH_INFO, "serve", "made the first key of role site", BH_STR("file", path));

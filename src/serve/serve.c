@@ -9,6 +9,7 @@
 
 #include "api/api.h"
 #include "base/error.h"
+#include "base/fault.h"
 #include "base/log.h"
 #include "base/settings.h"
 #include "base/steady.h"
@@ -244,6 +245,7 @@ static bool open_api(house *h, GError **error)
 
 	h->address_file = g_build_filename(s->data_dir, "address", NULL);
 	g_autofree char *url = g_strdup_printf("http://%s\n", bh_api_address(h->api));
+	BH_FAULT("serve.before-address");
 	return g_file_set_contents(h->address_file, url, -1, error);
 }
 
@@ -267,6 +269,7 @@ static void close_house(house *h)
 {
 	if (h->address_file)
 		(void)unlink(h->address_file); /* gone already is as good */
+	BH_FAULT("serve.closing");
 	if (h->api) {
 		bh_api_quiesce(h->api);
 		bh_api_close(h->api);
@@ -274,6 +277,7 @@ static void close_house(house *h)
 	if (h->loops)
 		bh_loops_stop(h->loops);
 	bh_journal_close(h->journal);
+	BH_FAULT("serve.journal-closed");
 	bh_loops_free(h->loops);
 	g_clear_pointer(&h->methods, bh_methods_unref);
 	g_clear_pointer(&h->guard, bh_guard_unref);

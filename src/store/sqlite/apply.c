@@ -135,7 +135,9 @@ int bh_sqlite_note_wal(void *user, sqlite3 *handle, const char *name, int pages)
 /* The batch is durable already, so a failure here is only told: the log keeps growing until it works again. */
 static void checkpoint(bh_sqlite *s, int mode)
 {
+	BH_FAULT("store.before-checkpoint");
 	int rc = sqlite3_wal_checkpoint_v2(s->db.handle, NULL, mode, NULL, NULL);
+	BH_FAULT("store.after-checkpoint");
 	bool fails = rc != SQLITE_OK && (rc & 0xff) != SQLITE_BUSY;
 
 	if (fails && !s->checkpoint_fails) {

@@ -86,6 +86,7 @@ bool bh_schema_migrate(bh_db *db, GError **error)
 	if (!bh_db_exec(db, "mark it as ours", MARK_OURS, error) || !set_version(db, bh_migration_count, error) ||
 	    !bh_tx_commit(&tx, error))
 		return false;
+	BH_FAULT("store.schema-committed");
 	bh_log(BH_INFO, "store", "schema brought up to date", BH_STR("database", db->path), BH_INT("from", version),
 	       BH_INT("to", bh_migration_count));
 	return true;

@@ -5,6 +5,7 @@
 #include "store/sqlite/sqlite.h"
 
 #include "base/error.h"
+#include "base/fault.h"
 #include "store/sqlite/lock.h"
 #include "store/sqlite/schema.h"
 
@@ -142,6 +143,7 @@ static bool make_file(const char *path, GError **error)
 
 	if (fd >= 0 && fstat(fd, &st) == 0 && S_ISREG(st.st_mode)) {
 		close(fd);
+		BH_FAULT("store.file-made");
 		return true;
 	}
 	g_set_error(error, BH_ERROR, BH_ERROR_IO, "database \"%s\": cannot open it: %s", path,
@@ -156,6 +158,7 @@ static bool open_file(bh_sqlite *s, const char *path, GError **error)
 	if (!bh_db_open(&s->db, path, false, error) || !bh_schema_check(&s->db, error) || !use_wal(&s->db, error) ||
 	    !bh_db_exec(&s->db, "set it up", WRITER_PRAGMAS, error))
 		return false;
+	BH_FAULT("store.wal-on");
 	sqlite3_wal_hook(s->db.handle, bh_sqlite_note_wal, s); /* in place of SQLite's own checkpoints */
 	return bh_schema_migrate(&s->db, error) && bh_shelving_load_events(&s->events, &s->db, error) &&
 	       bh_shelving_load_deliveries(&s->deliveries, &s->db, error) &&
