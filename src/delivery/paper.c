@@ -125,12 +125,14 @@ static void sweep_back(bh_loop *loop, bh_paper *paper)
 
 	if (paper->left != SIZE_MAX)
 		paper->left -= MIN(paper->left, paper->write.swept);
-	if (has_more && paper->left > 0) {
+	/* What holds or ends deliveries is found again by the next start; what releases them is not. */
+	bool goes_on = !loop->stopping || w->state == BH_STATE_PENDING;
+	if (has_more && paper->left > 0 && goes_on) {
 		paper->write.limit = MIN(SWEEP_STEP, paper->left);
 		hand_in(loop, paper);
 		return;
 	}
-	if (!overtaken && paper->write.keep_newest) /* all but the newest are gone: that one is sent */
+	if (!overtaken && !has_more && w->keep_newest) /* all but the newest are gone: that one is sent */
 		bh_loop_sweep(loop, &(bh_sweeping){.webhook = paper->write.webhook_id,
 						   .from = BH_STATE_HELD,
 						   .to = BH_STATE_PENDING,
