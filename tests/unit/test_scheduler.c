@@ -420,7 +420,8 @@ static void the_delivery_that_is_overdue_longest_is_known(void)
 		fresh(&w, i, 7);
 	run(&w);
 	pass(&w, BH_MINUTE);
-	g_assert_false(bh_scheduler_oldest_due(w.scheduler, w.now.mono, &due)); /* the fourth waits for its own receiver */
+	g_assert_false(
+		bh_scheduler_oldest_due(w.scheduler, w.now.mono, &due)); /* the fourth waits for its own receiver */
 
 	bh_mono since = w.now.mono;
 	for (bh_id webhook = 8; webhook <= 13; webhook++) {
