@@ -25,8 +25,12 @@ static void paper_done(bh_entry *entry, const GError *error)
 	paper->error = error ? g_error_copy(error) : NULL;
 	paper->message.kind = BH_MESSAGE_PAPER;
 	paper->message.paper = paper;
-	/* A delivery that ended needs nobody to wake; one that waits again may be due before anything else happens. */
-	bool urgent = error || paper->kind != BH_PAPER_RECORD || paper->write.state == BH_STATE_PENDING;
+	/*
+	 * A delivery that ended needs nobody to wake. One that waits again may be due before anything else happens, and one that
+	 * was moved by somebody else meanwhile may be; a test that went well may enable its webhook.
+	 */
+	bool urgent = error || paper->kind != BH_PAPER_RECORD || paper->write.state == BH_STATE_PENDING ||
+		      paper->write.result != BH_WRITE_DONE || paper->again.then != BH_TEST_ONLY;
 	bh_loop *loop = paper->loop;
 	if (!error && paper->kind == BH_PAPER_RECORD && paper->write.result == BH_WRITE_DONE)
 		bh_count(&loop->counts.ended[paper->write.state],
