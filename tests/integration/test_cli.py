@@ -415,6 +415,192 @@ def test_deliveries_are_listed_retried_and_cancelled(install, receiver):
     assert refused.returncode == 1 and "409 conflict" in refused.stderr
 
 
+# --- Order, rates, TLS; enabling, recovering, replaying ------------------------------------------
+
+
+def set_webhook(bellhop, webhook, *options):
+    return bellhop.run("webhook", "set", webhook, *options, "--json", json_output=True)
+
+
+def test_the_pace_of_a_webhook_is_set_and_taken_back(bellhop, site, receiver):
+    made = bellhop.run("webhook", "add", "--manager", "7", "--url", receiver.url(), "--order-by", "contract_uid", "--coalesce", "30s",
+                       "--coalesce-by", "property, room_uid", "--rate", "60/1m", "--json", json_output=True)  # fmt: skip
+    webhook = made["id"]
+    assert made["order_by"] == "contract_uid" and made["coalesce"] == {"seconds": 30, "fields": ["property", "room_uid"]}
+    assert made["rate_limit"] == {"requests": 60, "seconds": 60}
+    shown = bellhop.run("webhook", "show", webhook).stdout
+    for words in ("one after the other for each contract_uid", "with the same property and room_uid, only the newest within 30 s is sent", "at most 60 requests a minute"):
+        assert words in shown
+    assert set_webhook(bellhop, webhook, "--coalesce", "90")["coalesce"] == {"seconds": 90, "fields": ["property", "room_uid"]}
+    assert set_webhook(bellhop, webhook, "--coalesce-by", "property")["coalesce"] == {"seconds": 90, "fields": ["property"]}
+    off = set_webhook(bellhop, webhook, "--no-order", "--no-coalesce", "--no-rate")
+    assert (off["order_by"], off["coalesce"], off["rate_limit"]) == (None, None, None)
+    wrong = bellhop.run("webhook", "set", webhook, "--order-by", "a b", check=False)
+    assert wrong.returncode == 1 and "/order_by" in wrong.stderr
+    assert bellhop.run("webhook", "add", "--url", receiver.url(), "--coalesce", "30s", check=False).returncode == 2
+
+
+def certificate(folder, name, days=365):
+    """A certificate that signs itself, and its key."""
+    files = folder / f"{name}.pem", folder / f"{name}.key"
+    subprocess.run(["openssl", "req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256", "-nodes", "-days", str(days), "-subj", f"/CN={name}",
+                    "-out", files[0], "-keyout", files[1]], check=True, capture_output=True)  # fmt: skip
+    return [str(file) for file in files]
+
+
+def test_a_webhook_has_tls_of_its_own(bellhop, site, receiver, tmp_path):
+    (ca, _), (client, key), (soon, soon_key) = certificate(tmp_path, "ca"), certificate(tmp_path, "client"), certificate(tmp_path, "soon", days=10)
+    made = bellhop.run("webhook", "add", "--url", receiver.url(), "--tls-ca", ca, "--tls-cert", client, "--tls-key", key, "--json", json_output=True)
+    assert made["tls"]["key"] == {"set": True} and made["warnings"] == []
+    shown = bellhop.run("webhook", "show", made["id"])
+    assert re.search(r"trusts +certificate authorities of its own only; good until \d{4}-", shown.stdout)
+    assert re.search(r"client certificate +shown to the receiver; good until", shown.stdout) and "PRIVATE KEY" not in shown.stdout + str(made)
+    other = bellhop.run("webhook", "set", made["id"], "--tls-key", soon_key, check=False)
+    assert other.returncode == 1 and "/tls/" in other.stderr
+    changed = bellhop.run("webhook", "set", made["id"], "--tls-cert", soon, "--tls-key", "-", input=open(soon_key).read()).stdout
+    assert re.search(r"client certificate +.*\(in 9 d\)", changed) and re.search(r"warning +\w", changed)
+    off = set_webhook(bellhop, made["id"], "--no-tls-cert")
+    assert off["tls"]["certificate"] is None and off["tls"]["ca"] and off["warnings"] == []
+    assert not (set_webhook(bellhop, made["id"], "--no-tls-ca")["tls"] or {}).get("ca")
+
+
+def test_test_and_enable(bellhop, site, receiver):
+    webhook = site.webhook(receiver.url())["id"]
+    bellhop.run("webhook", "set", webhook, "--disable")
+    events = [site.send() for _ in range(3)]
+    receiver.script = answers(reply(500), reply(200))
+    failed = bellhop.run("webhook", "test", webhook, "--enable", check=False)
+    assert failed.returncode == 1 and f"webhook {webhook} stays disabled" in failed.stdout and "500" in failed.stdout
+    assert [row["state"] for row in site.get(f"/v1/deliveries?webhook_id={webhook}&state=held").ok()["data"]] == ["held"] * 3
+    done = bellhop.run("webhook", "test", webhook, "--enable", "--held", "newest")
+    assert f"webhook {webhook} is enabled again. Of what it held only the newest is sent." in done.stdout
+    wait_state(site, events[2], "delivered")
+    wait_state(site, events[0], "cancelled")
+    again = bellhop.run("webhook", "test", webhook, "--enable", check=False)
+    assert again.returncode == 1 and "409" in again.stderr and "enabled already" in again.stderr
+
+
+@pytest.fixture
+def one_try(install):
+    """A Bellhop that gives a delivery up after its first attempt."""
+    bellhop = install(settings={"retry_schedule": "", "breaker_attempts": "1000000"}).start()
+    bellhop.site.manager("7")
+    bellhop.site.property("12", "7")
+    return bellhop
+
+
+def test_what_failed_is_recovered(one_try, receiver):
+    site = one_try.site
+    receiver.script = answers(*[reply(500)] * 3, reply(200))
+    webhook = site.webhook(receiver.url())["id"]
+    events = [site.send() for _ in range(3)]
+    for event in events:
+        wait_state(site, event, "exhausted")
+    assert one_try.run("recover", webhook, "--since", "1h", "--dry-run").stdout == f"3 deliveries of webhook {webhook} would be sent again\n"
+    assert one_try.run("recover", webhook, "--since", "1h", "--dry-run", "--json", json_output=True) == {"count": 3, "more": False}
+    done = one_try.run("recover", webhook, "--since", "1h")
+    recovery = re.search(r"rec_\w{13}", done.stdout).group()
+    assert f"recovery {recovery} is done: 3 deliveries on the way again" in done.stdout
+    for event in events:
+        wait_state(site, event, "delivered")
+    assert re.search(rf"{recovery} +{webhook} +done +3 +3 ", one_try.run("recovery", "list", "--webhook", webhook).stdout)
+    assert re.search(r"state +done", one_try.run("recovery", "show", recovery).stdout)
+    assert one_try.run("recovery", "cancel", recovery, check=False).returncode == 1
+    none = one_try.run("recover", webhook, "--since", "1h", "--dry-run")
+    assert none.returncode == 0 and none.stdout.startswith("nothing to recover")
+    early = one_try.run("recover", webhook, "--since", "30d", check=False)
+    assert early.returncode == 1 and "/since" in early.stderr
+    one_try.run("webhook", "set", webhook, "--disable")
+    refused = one_try.run("recover", webhook, "--since", "1h", check=False)
+    assert refused.returncode == 1 and "webhook_disabled" in refused.stderr and "--enable" in refused.stderr
+
+
+def test_a_recovery_under_way_is_left_and_cancelled(one_try, receiver):
+    site = one_try.site
+    receiver.script = answers(*[reply(500)] * 30, reply(200))
+    webhook = site.webhook(receiver.url())["id"]
+    events = [site.send() for _ in range(30)]
+    for event in events:
+        wait_state(site, event, "exhausted")
+    command = [str(BINARY), "recover", webhook, "--since", "1h", "--rate", "1", "--data-dir", str(one_try.data)]
+    watching = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, env=environment())
+    recovery = re.search(r"rec_\w{13}", watching.stdout.readline()).group()
+    busy = one_try.run("recover", webhook, "--since", "1h", check=False)
+    assert busy.returncode == 1 and "409" in busy.stderr
+    watching.send_signal(signal.SIGINT)
+    out, err = watching.communicate(timeout=30)
+    assert watching.returncode == 1 and f"recovery {recovery} goes on" in out and f"bellhop recovery cancel {recovery}" in err
+    assert "running" in one_try.run("recovery", "show", recovery).stdout
+    cancelled = one_try.run("recovery", "cancel", recovery, "--json", json_output=True)
+    assert cancelled["state"] == "cancelled" and cancelled["recovered"] < 30
+    assert len(site.get(f"/v1/deliveries?webhook_id={webhook}&state=exhausted").ok()["data"]) == 30 - cancelled["recovered"]
+
+
+def test_an_event_is_replayed_to_whoever_should_have_it_now(bellhop, site, receiver, make_receiver):
+    webhook = site.webhook(receiver.url())["id"]
+    event = site.send()
+    wait_state(site, event, "delivered")
+    late = make_receiver()
+    newer = site.webhook(late.url(), name="Made later")["id"]
+    replayed = bellhop.run("event", "replay", event).stdout
+    assert replayed.startswith(f"replayed event {event}\n") and webhook in replayed and newer in replayed and "replay 1" in replayed
+    wait_for(lambda: len(receiver.of(event)) == 2 and len(late.of(event)) == 1, "both to get it")
+    only = bellhop.run("event", "replay", event, "--webhook", newer, "--json", json_output=True)
+    assert only["event_id"] == event and [row["webhook_id"] for row in only["data"]] == [newer]
+    wait_for(lambda: len(late.of(event)) == 2, "the newer one to get it again")
+    explained = bellhop.run("explain", event).stdout
+    assert len(re.findall(webhook, explained)) == 2 and len(re.findall(newer, explained)) == 2 and "replay 2" in explained
+    assert bellhop.run("event", "replay", "evt_0000000000000", check=False).returncode == 1
+
+
+def test_what_waits_in_order_says_so(install, receiver, listen):
+    bellhop = install(settings={"retry_schedule": "1h"}).start()
+    site = bellhop.site
+    site.manager("7")
+    site.property("12", "7")
+    receiver.script = answers(reply(500), reply(200))
+    webhook = site.webhook(receiver.url(), order_by="contract_uid")["id"]
+    first, second = (site.send("booking_added", '{"property_uid":12,"contract_uid":4711,"n":%d}' % n) for n in (1, 2))
+    one = wait_for(lambda: [d for d in site.get(f"/v1/deliveries?event_id={first}").ok()["data"] if d["attempts"] == 1], "an attempt")[0]["id"]
+    listed = bellhop.run("delivery", "list", "--webhook", webhook).stdout
+    assert "SEQ" in listed and re.search(r"pending +0 .* 2 +It waits until an earlier one with the order key \".*4711.*\" has ended\.", listed)
+    assert "It waits until an earlier one" in bellhop.run("explain", second).stdout
+    other = site.get(f"/v1/deliveries?event_id={second}").ok()["data"][0]["id"]
+    shown = bellhop.run("delivery", "show", other).stdout
+    assert re.search(r"waits for +an earlier one with the order key", shown) and re.search(r"sequence +2", shown)
+    refused = bellhop.run("delivery", "retry", other, check=False)
+    assert refused.returncode == 1 and "409 conflict" in refused.stderr and "4711" in refused.stderr
+
+    listener = listen("--count", "2", "--timeout", "60s")
+    bellhop.run("webhook", "set", webhook, "--url", listener.url)
+    bellhop.run("delivery", "retry", one, "--wait")
+    wait_state(site, second, "delivered")
+    code, out, _ = listener.ended()
+    assert code == 0 and re.search(r"#1 .*\n.*#2 ", out)
+
+
+def test_what_was_coalesced_names_what_went_instead(bellhop, site, receiver):
+    site.webhook(receiver.url(), coalesce={"seconds": 1, "fields": ["property"]})
+    events = [site.send("booking_added", '{"property_uid":12,"n":%d}' % n) for n in range(3)]
+    wait_state(site, events[2], "delivered")
+    wait_state(site, events[0], "coalesced")
+    sent = site.get(f"/v1/deliveries?event_id={events[2]}").ok()["data"][0]["id"]
+    explained = bellhop.run("explain", events[0]).stdout
+    assert re.search(rf"coalesced +coalesced .*The newer {sent} went in its place", explained)
+    overtaken = site.get(f"/v1/deliveries?event_id={events[0]}").ok()["data"][0]["id"]
+    assert re.search(rf"sent in its place +{sent}", bellhop.run("delivery", "show", overtaken).stdout)
+    assert len(receiver.requests) == 1
+
+
+def test_a_key_that_hands_over_too_much_is_told_to_wait(install, tmp_path):
+    bellhop = install(settings={"intake_rate": "5"}).start()
+    file = tmp_path / "events.ndjson"
+    file.write_text('{"type":"booking_added","data":{"property_uid":12}}\n' * 1000)
+    for _ in range(2):
+        done = bellhop.run("send", "--file", str(file), check=False)
+    assert done.returncode == 1 and "429 too_many_events" in done.stderr and "intake_rate" in done.stderr and "Try again in" in done.stderr
+
+
 # --- Against an API that the test plays ---------------------------------------------------------
 
 
@@ -515,6 +701,12 @@ def test_recover_that_somebody_else_cancelled_is_no_success(played):
     assert done.returncode == 1 and "was cancelled: 34 of 137 sent again" in done.stdout
     told = without_server("recover", WEBHOOK, "--since", "2d", "--json", *double.options)
     assert told.returncode == 1 and json.loads(told.stdout) == recovery(34, "cancelled")
+
+
+def test_recover_that_can_not_be_watched_goes_on_and_says_so(played):
+    double = played({f"POST /v1/webhooks/{WEBHOOK}/recover": (202, recovery(0)), f"GET /v1/recoveries/{RECOVERY}": (503, {"code": "busy", "detail": "It stops."})})
+    done = without_server("recover", WEBHOOK, "--since", "2d", *double.options)
+    assert done.returncode == 1 and f"cannot watch recovery {RECOVERY}: It stops." in done.stderr and f"Recovery {RECOVERY} goes on all the same" in done.stderr
 
 
 def test_recover_asks_for_what_it_needs(played):
