@@ -40,6 +40,7 @@ struct disk_lane {
 	bh_id webhook;
 	GSequence *shelf[SHELVES]; /* disk_row: PENDING by (due_at, id), the others by id */
 	GHashTable *lines; /* order key -> disk_line */
+	GHashTable *alike; /* coalescing key -> GPtrArray of disk_row */
 	int64_t sequence; /* the last one given */
 	bh_streak streak;
 };
@@ -73,6 +74,8 @@ disk_lane *disk_find_lane(const memory *m, bh_id webhook); /* NULL: nothing was 
 disk_row *disk_find(const memory *m, bh_id delivery);
 int disk_compare_id(const void *a, const void *b, void *unused);
 bh_waiting disk_waiting(const disk_row *row);
+/* The newest with the same coalescing key that is newer than `row` and in one of two states; NULL: there is none. */
+disk_row *disk_newer(const disk_row *row, bh_state one, bh_state other);
 disk_shelf disk_shelf_of(bh_state state); /* SHELVES: it stands on none */
 
 /* disk_write.c and disk_directory.c: one write of a batch that will be kept. */

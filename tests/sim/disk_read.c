@@ -124,27 +124,23 @@ static bool count_after(bh_reader *r, bh_id webhook, bh_state state, bh_id after
 
 static bool count(bh_reader *r, bh_id webhook, bh_state state, size_t most, size_t *ret, GError **error)
 {
-	return count_after(r, webhook, state, INT64_MIN, most, ret, error);
+	memory *m = disk_of(r, error);
+	disk_lane *lane = m ? disk_find_lane(m, webhook) : NULL;
+
+	if (m)
+		*ret = lane ? MIN(most, (size_t)g_sequence_get_length(lane->shelf[disk_shelf_of(state)])) : 0;
+	return m;
 }
 
 static bool superseding(bh_reader *r, bh_id delivery, bh_id *ret, GError **error)
 {
 	memory *m = disk_of(r, error);
-	disk_row *row = m ? disk_find(m, delivery) : NULL;
+	const disk_row *row = m ? disk_find(m, delivery) : NULL;
+	const disk_row *newer = row ? disk_newer(row, BH_STATE_PENDING, BH_STATE_DELIVERED) : NULL;
 
-	if (!m)
-		return false;
-	*ret = 0;
-	if (!row || !row->d.coalesce_key)
-		return true;
-	GSequence *shelf = row->lane->shelf[SHELF_PENDING];
-	for (GSequenceIter *i = g_sequence_get_begin_iter(shelf); !g_sequence_iter_is_end(i);
-	     i = g_sequence_iter_next(i)) {
-		const bh_delivery *d = &((disk_row *)g_sequence_get(i))->d;
-		if (d->id > MAX(delivery, *ret) && g_strcmp0(d->coalesce_key, row->d.coalesce_key) == 0)
-			*ret = d->id;
-	}
-	return true;
+	if (m)
+		*ret = newer ? newer->d.id : 0;
+	return m;
 }
 
 /* --- Events and deliveries ------------------------------------------------------------------------------------- */

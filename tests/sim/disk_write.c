@@ -45,6 +45,11 @@ static void free_line(void *data)
 	g_free(line);
 }
 
+static void unref_array(void *array)
+{
+	g_ptr_array_unref(array);
+}
+
 static disk_lane *need_lane(memory *m, bh_id webhook)
 {
 	disk_lane *lane = disk_find_lane(m, webhook);
@@ -56,6 +61,7 @@ static disk_lane *need_lane(memory *m, bh_id webhook)
 	for (int s = 0; s < SHELVES; s++)
 		lane->shelf[s] = g_sequence_new(NULL);
 	lane->lines = g_hash_table_new_full(g_str_hash, g_str_equal, g_free, free_line);
+	lane->alike = g_hash_table_new_full(g_str_hash, g_str_equal, g_free, unref_array);
 	g_hash_table_insert(m->lanes, &lane->webhook, lane);
 	return lane;
 }
@@ -182,6 +188,34 @@ static bool find_repeat(memory *m, bh_write *w, const char *key)
 	return true;
 }
 
+static void note_alike(disk_row *row)
+{
+	GHashTable *alike = row->lane->alike;
+	GPtrArray *rows = row->d.coalesce_key ? g_hash_table_lookup(alike, row->d.coalesce_key) : NULL;
+
+	if (!row->d.coalesce_key)
+		return;
+	if (!rows) {
+		rows = g_ptr_array_new();
+		g_hash_table_insert(alike, g_strdup(row->d.coalesce_key), rows);
+	}
+	g_ptr_array_add(rows, row);
+}
+
+disk_row *disk_newer(const disk_row *row, bh_state one, bh_state other)
+{
+	GPtrArray *rows = row->d.coalesce_key ? g_hash_table_lookup(row->lane->alike, row->d.coalesce_key) : NULL;
+	disk_row *newest = NULL;
+
+	for (guint i = 0; rows && i < rows->len; i++) {
+		disk_row *other_row = rows->pdata[i];
+		bool fits = other_row->d.state == one || other_row->d.state == other;
+		if (fits && other_row->d.id > (newest ? newest->d.id : row->d.id))
+			newest = other_row;
+	}
+	return newest;
+}
+
 static void make(memory *m, bh_delivery *d)
 {
 	disk_row *row = g_new0(disk_row, 1);
@@ -202,6 +236,7 @@ static void make(memory *m, bh_delivery *d)
 	else
 		row->d.due_at = 0;
 	onto_shelf(row);
+	note_alike(row);
 	d->sequence = row->d.sequence;
 	d->due_at = row->d.due_at;
 	if (m->watcher.moved)
@@ -276,7 +311,9 @@ static bool apply_coalesced(memory *m, bh_write *w, disk_row *row)
 {
 	disk_row *newer = disk_find(m, w->superseded_by);
 
-	if (!newer || newer->d.state != BH_STATE_PENDING)
+	/* It may have been sent in the meantime, or have given way itself. */
+	if (!newer || (newer->d.state != BH_STATE_PENDING && newer->d.state != BH_STATE_DELIVERED &&
+		       newer->d.state != BH_STATE_COALESCED))
 		return false;
 	row->d.superseded_by = newer->d.id;
 	disk_row *next = place(m, row, w);

@@ -42,10 +42,12 @@ static void choose_settings(sim *s)
 	static const char *const schedules[] = {"5s,5m,30m,2h,5h,10h,14h,20h,24h", "1s,10s,1m,10m,1h,3h", "5s,1m"};
 	static const int lifetimes[] = {80, 80, 24, 6};
 
-	set(s, "log_level=error");
 	set(s, "delivery_loops=%u", 1 + draw_one_of(s, 4));
 	set(s, "in_flight_max=%u", 4U << draw(s, 4));
 	set(s, "window=%u", 4U << draw(s, 5));
+	set(s, "look_every=%um", draw_one_of(s, 3) ? 1 : 5 + draw(s, 10));
+	if (!draw_one_of(s, 8))
+		set(s, "held_span=%uh", 6 + draw(s, 60));
 	if (draw_one_of(s, 2))
 		return;
 	set(s, "retry_schedule=%s", schedules[draw(s, G_N_ELEMENTS(schedules))]);
@@ -55,10 +57,11 @@ static void choose_settings(sim *s)
 	set(s, "manager_share_percent=%u", 10 + draw(s, 60));
 	set(s, "retry_share_percent=%u", 10 + draw(s, 80));
 	set(s, "total_timeout=%us", 3 + draw(s, 20));
-	set(s, "held_span=%uh", 6 + draw(s, 160));
 	set(s, "held_max=%u", 5 + draw(s, 200));
 	set(s, "disable_after=%uh", 6 + draw(s, 100));
 	set(s, "disable_gap=%uh", 1 + draw(s, 12));
+	set(s, "failing_warn_after=%uh", 1 + draw(s, 24));
+	set(s, "disable_warn_before=%uh", 1 + draw(s, 24));
 }
 
 static void choose_plan(sim *s)

@@ -28,6 +28,7 @@ static void free_lane(void *data)
 	for (int s = 0; s < SHELVES; s++)
 		g_sequence_free(lane->shelf[s]);
 	g_hash_table_unref(lane->lines);
+	g_hash_table_unref(lane->alike);
 	g_free(lane);
 }
 
@@ -146,6 +147,13 @@ const bh_delivery *memory_delivery(const memory *m, bh_id delivery)
 	const disk_row *row = disk_find(m, delivery);
 
 	return row ? &row->d : NULL;
+}
+
+bh_id memory_newer_delivered(const memory *m, bh_id delivery)
+{
+	const disk_row *row = disk_find(m, delivery), *newer = disk_newer(row, BH_STATE_DELIVERED, BH_STATE_DELIVERED);
+
+	return newer ? newer->d.id : 0;
 }
 
 const bh_event *memory_event(const memory *m, bh_id event)

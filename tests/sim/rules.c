@@ -156,6 +156,8 @@ void rules_moved(void *data, const bh_delivery *d, bh_state from)
 	pair *p = rules_pair(s->rules, d->event_id, d->webhook_id);
 	bool ended = bh_state_is_final(d->state), had_ended = from != 0 && bh_state_is_final(from);
 
+	if (d->state == BH_STATE_COALESCED)
+		order_coalesced(s, d);
 	TELL(s, "delivery %lld of webhook %lld goes from state %lld to %lld, due %lld", d->id, d->webhook_id, from,
 	     d->state, d->due_at);
 	if (from == 0) {
@@ -186,6 +188,7 @@ static void webhook_put(sim *s, const bh_webhook *webhook)
 	}
 	streak_put(s, w, webhook);
 	pace_put(s, w, webhook);
+	w->coalesces = webhook->coalesce > 0 && (w->coalesces || !w->is_there);
 	w->is_there = true;
 	w->enabled = webhook->disabled == BH_ENABLED;
 	w->changed_at = s->clock.mono;
@@ -218,7 +221,10 @@ void rules_accepted(sim *s, bh_id event)
 
 void rules_nudged(sim *s, bh_id webhook)
 {
-	rules_webhook(s->rules, webhook)->nudges++;
+	watched *w = rules_webhook(s->rules, webhook);
+
+	w->nudges++;
+	w->young_nudges++;
 }
 
 void rules_started(sim *s)

@@ -3,7 +3,7 @@
  * own; only a few look into the scheduler. A broken rule ends the program with the seed.
  *
  *   rules.c        one at a time, and only with proof; nothing accepted is lost
- *   rules_order.c  serial per order key, first attempts in order
+ *   rules_order.c  serial per order key, first attempts in order; who gave way to whom
  *   rules_pace.c   limits: of a webhook, of a manager, of retries; rate; breaker
  *   rules_wait.c   nobody starves, memory is bounded, no loop spins
  *   rules_streak.c switched off by failure only as the policy says
@@ -62,11 +62,12 @@ typedef struct watched {
 	bh_id id;
 	char *manager; /* "" is the site */
 	bool is_there, enabled;
+	bool coalesces; /* and did so before it was put last */
 	unsigned receiver;
 	bh_mono changed_at; /* when it was put, or removed, last */
 	bh_mono sent_at;    /* the last request */
 	unsigned in_flight, tests_in_flight;
-	unsigned nudges;    /* retries by hand of this hour: each may pass a limit once */
+	unsigned nudges, young_nudges; /* retries by hand of this hour and the last one, of this hour: each may pass a limit once */
 	int64_t sequence;   /* the last one given */
 	GHashTable *lines;  /* key -> line */
 	/* Rate: when the last requests went out. */
@@ -105,6 +106,7 @@ bool rules_is_unreachable(bh_cause cause);
 void order_made(sim *s, const bh_delivery *d);
 void order_sent(sim *s, const visit *v, const bh_delivery *d);
 void order_over(sim *s, const visit *v, const bh_delivery *d);
+void order_coalesced(sim *s, const bh_delivery *d);
 void order_process_over(rules *r);
 
 void pace_sent(sim *s, visit *v, const bh_delivery *d);

@@ -1,5 +1,10 @@
-/* Serial per order key: one under way at a time, and first attempts in the order of the sequence. */
+/*
+ * Serial per order key: one under way at a time, and first attempts in the order of the sequence. Of those with one coalescing key
+ * the newest is sent, and none after it.
+ */
 #include "rules.h"
+
+#include "world.h"
 
 static line *line_of(watched *w, const bh_delivery *d)
 {
@@ -35,9 +40,33 @@ static bool excuses(const bh_delivery *under_way)
 	return under_way->state != BH_STATE_PENDING;
 }
 
+void order_coalesced(sim *s, const bh_delivery *d)
+{
+	const bh_delivery *newer = memory_delivery(s->disk, d->superseded_by);
+
+	if (!newer || newer->id <= d->id || newer->webhook_id != d->webhook_id ||
+	    g_strcmp0(newer->coalesce_key, d->coalesce_key) != 0)
+		broken(s,
+		       "delivery %" G_GINT64_FORMAT " gives way to %" G_GINT64_FORMAT
+		       ", which is no newer one of its key",
+		       d->id, d->superseded_by);
+}
+
+/* The store may be away just then, and one message too many harms nobody. */
+static void check_newest(sim *s, const visit *v, const bh_delivery *d)
+{
+	bh_id newer = d->coalesce_key ? memory_newer_delivered(s->disk, d->id) : 0;
+
+	if (newer && rules_webhook(s->rules, v->webhook)->coalesces && !s->world->unreadable)
+		broken(s, "delivery %" G_GINT64_FORMAT " is sent after %" G_GINT64_FORMAT ", a newer one of its key",
+		       d->id, newer);
+}
+
 void order_sent(sim *s, const visit *v, const bh_delivery *d)
 {
 	pair *p = rules_pair(s->rules, v->event, v->webhook);
+
+	check_newest(s, v, d);
 
 	if (!d->order_key || p->made > 1)
 		return;

@@ -7,7 +7,7 @@
 #include "delivery/loop.h"
 
 #define WELL_FOR (2 * BH_HOUR) /* by then each breaker has probed and each pause is over */
-#define PATIENCE (3 * BH_MINUTE) /* two slow looks and a bit */
+#define PATIENCE BH_MINUTE
 #define SLOWEST (30 * BH_SECOND) /* attempt that a webhook may allow itself */
 
 /* --- Each minute: nobody starves ------------------------------------------------------------------------------------------ */
@@ -17,7 +17,7 @@ static bh_usec bound(const sim *s)
 {
 	size_t lanes = g_hash_table_size(s->rules->webhooks);
 
-	return PATIENCE + SLOWEST * 4 * (bh_usec)lanes / s->settings->in_flight_max;
+	return PATIENCE + 2 * s->settings->look_every + SLOWEST * 4 * (bh_usec)lanes / s->settings->in_flight_max;
 }
 
 static bool should_move(sim *s, const watched *w, bh_usec patience)
@@ -108,8 +108,11 @@ void wait_each_hour(sim *s)
 	void *value;
 
 	g_hash_table_iter_init(&iter, s->rules->webhooks);
-	while (g_hash_table_iter_next(&iter, NULL, &value))
-		((watched *)value)->nudges = 0;
+	while (g_hash_table_iter_next(&iter, NULL, &value)) {
+		watched *w = value;
+		w->nudges = w->young_nudges;
+		w->young_nudges = 0;
+	}
 	check_turns(s);
 	for (size_t i = 0; engine_runs(s->engine) && i < engine_loops(s->engine); i++)
 		audit(s, engine_loop(s->engine, i)->scheduler);
