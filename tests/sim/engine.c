@@ -261,7 +261,7 @@ void engine_die(engine *e)
 	if (s->is_ghost)
 		return; /* one dies once */
 	TELL(s, "the process dies");
-	s->deaths++;
+	s->counts.deaths++;
 	s->is_ghost = true;
 	g_assert_true(g_file_get_contents(path, &e->flight, &e->flight_bytes, NULL));
 }

@@ -125,7 +125,7 @@ static void told(bh_entry *entry, const GError *error)
 		g_assert_cmpint(c->write.result, !=, BH_WRITE_CONFLICT); /* the content is always the same */
 		bool known = c->write.result == BH_WRITE_DUPLICATE;
 		TELL(s, "event c%lld is accepted, known already: %lld", c->news->number, known);
-		s->events += !known;
+		s->counts.events += !known;
 		rules_accepted(s, known ? c->write.existing_event : c->event->id);
 		g_free(c->news);
 	}

@@ -131,7 +131,6 @@ static void step(sim *s)
 		engine_turn(s->engine);
 	else
 		world_turn(s->world);
-	s->steps++;
 	rules_after_step(s);
 }
 
@@ -164,7 +163,16 @@ static void calm_down(sim *s)
 	rules_at_end(s);
 }
 
-uint64_t live(const sim_house *house, uint64_t seed, sim *ret_counts)
+static void add(sim_counts *total, const sim_counts *more)
+{
+	uint64_t *to = (uint64_t *)total;
+	const uint64_t *from = (const uint64_t *)more;
+
+	for (size_t i = 0; i < sizeof(*total) / sizeof(*to); i++)
+		to[i] += from[i];
+}
+
+uint64_t live(const sim_house *house, uint64_t seed, sim_counts *total)
 {
 	sim s;
 
@@ -175,10 +183,10 @@ uint64_t live(const sim_house *house, uint64_t seed, sim *ret_counts)
 	s.calm = false;
 	live_through_trouble(&s);
 	calm_down(&s);
-	s.turns = engine_loop_turns(s.engine);
+	s.counts.turns = engine_loop_turns(s.engine);
+	add(total, &s.counts);
 	uint64_t hash = trace_hash(s.trace);
 	end(&s);
 	trace_free(s.trace);
-	*ret_counts = s; /* for its counts alone */
 	return hash;
 }

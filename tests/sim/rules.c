@@ -101,7 +101,7 @@ void rules_sent(sim *s, visit *v)
 	pair *p = rules_pair(r, v->event, v->webhook);
 	const bh_delivery *d = memory_delivery(s->disk, p->delivery);
 
-	s->attempts++;
+	s->counts.attempts++;
 	r->happenings++;
 	TELL(s, "event %lld goes to webhook %lld at receiver %lld, time %lld", v->event, v->webhook,
 	     v->receiver->number, p->sent + 1);
@@ -156,6 +156,8 @@ void rules_moved(void *data, const bh_delivery *d, bh_state from)
 	pair *p = rules_pair(s->rules, d->event_id, d->webhook_id);
 	bool ended = bh_state_is_final(d->state), had_ended = from != 0 && bh_state_is_final(from);
 
+	s->counts.moves[d->state]++;
+	s->counts.blocked += from == 0 && d->due_at == BH_DUE_BLOCKED;
 	if (d->state == BH_STATE_COALESCED)
 		order_coalesced(s, d);
 	TELL(s, "delivery %lld of webhook %lld goes from state %lld to %lld, due %lld", d->id, d->webhook_id, from,
@@ -186,6 +188,7 @@ static void webhook_put(sim *s, const bh_webhook *webhook)
 		g_free(w->manager);
 		w->manager = g_strdup(manager);
 	}
+	s->counts.disabled[webhook->disabled] += webhook->disabled && w->enabled;
 	streak_put(s, w, webhook);
 	pace_put(s, w, webhook);
 	w->coalesces = webhook->coalesce > 0 && (w->coalesces || !w->is_there);
@@ -207,7 +210,12 @@ void rules_applied(void *data, const bh_write *w)
 		gone->changed_at = s->clock.mono;
 	} else if (w->kind == BH_WRITE_RECORD && w->attempt) {
 		streak_recorded(s, w);
+	} else if (w->kind == BH_WRITE_SWEEP) {
+		streak_swept(s, w);
 	}
+	s->counts.recovered += w->kind == BH_WRITE_RECOVER ? w->swept : 0;
+	s->counts.replayed += w->kind == BH_WRITE_REPLAY;
+	s->counts.tests_enabled += w->kind == BH_WRITE_CHANGE && g_str_has_suffix(w->audit_who, "test");
 }
 
 /* --- The world ------------------------------------------------------------------------------------------------------- */
@@ -255,6 +263,7 @@ void rules_after_step(sim *s)
 	if (!bh_mono_reached(s->clock.mono, r->minute_at))
 		return;
 	wait_each_minute(s);
+	streak_each_minute(s);
 	r->minute_at = bh_mono_add(s->clock.mono, BH_MINUTE);
 	if (!bh_mono_reached(s->clock.mono, r->hour_at))
 		return;

@@ -57,6 +57,13 @@ typedef struct line {
 	int64_t sequence;   /* of the last one that was sent for the first time */
 } line;
 
+/* A run of failures. */
+typedef struct run {
+	bool failing, exhausted;
+	bh_mono failing_since, first_exhausted, last_exhausted;
+	bh_usec jumped_before; /* by the wall clock, when it began to fail */
+} run;
+
 /* A webhook as it is seen from outside. */
 typedef struct watched {
 	bh_id id;
@@ -81,7 +88,10 @@ typedef struct watched {
 	bh_usec probe_wait;
 	bh_mono heard_at;
 	/* Streak. */
-	bh_usec failing_since, first_exhausted, last_exhausted;
+	run run;
+	run trial;          /* the run that it was disabled for; not failing: it was not, or the rules have looked at it */
+	bool is_overdue;
+	bh_mono overdue_at;
 } watched;
 
 struct rules {
@@ -119,4 +129,6 @@ void wait_each_minute(sim *s);
 void wait_each_hour(sim *s);
 
 void streak_recorded(sim *s, const bh_write *w);
+void streak_each_minute(sim *s);
+void streak_swept(sim *s, const bh_write *w);
 void streak_put(sim *s, watched *w, const bh_webhook *webhook);

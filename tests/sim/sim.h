@@ -49,6 +49,15 @@ typedef struct sim_plan {
 	unsigned store_trouble; /* of a thousand commits so many fail */
 } sim_plan;
 
+/* What a seed went through, so that it shows when one road is not taken any more. */
+typedef struct sim_counts {
+	uint64_t events, attempts, deaths, turns;
+	uint64_t moves[BH_STATE_CANCELLED + 1]; /* of deliveries, by the state they went to */
+	uint64_t blocked;    /* were made while an earlier one of their order key waited */
+	uint64_t recovered, replayed, tests_enabled;
+	uint64_t disabled[BH_DISABLED_BY_FAILURE + 1];
+} sim_counts;
+
 typedef struct sim {
 	uint64_t seed;
 	const sim_house *house;
@@ -68,7 +77,7 @@ typedef struct sim {
 	 * deeds reach neither disk nor network nor anybody who waits.
 	 */
 	bool is_ghost;
-	uint64_t steps, attempts, events, deaths, turns;
+	sim_counts counts;
 } sim;
 
 /* --- Chance -------------------------------------------------------------------------------------------------- */
@@ -112,6 +121,6 @@ void trace_on_abort(sim *s);
 /* --- One seed ---------------------------------------------------------------------------------------------------- */
 
 /* Returns the hash of all that happened. */
-uint64_t live(const sim_house *house, uint64_t seed, sim *ret_counts);
+uint64_t live(const sim_house *house, uint64_t seed, sim_counts *total);
 /* Moves the clocks on. */
 void pass(sim *s, bh_usec span);

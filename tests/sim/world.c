@@ -135,6 +135,7 @@ static void the_wall_clock_jumps(world *w)
 	bh_usec by = draw_between(s, -2 * BH_HOUR, 2 * BH_HOUR);
 
 	s->clock.wall += by;
+	w->jumped += ABS(by);
 	TELL(s, "the wall clock jumps by %lld s", by / BH_SECOND);
 }
 

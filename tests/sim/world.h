@@ -44,5 +44,6 @@ struct world {
 	bh_mono start_at;   /* the process is started then; INT64_MAX: it runs */
 	bh_mono outage_from, outage_until; /* the store refuses everything until then */
 	bool unreadable;
+	bh_usec jumped; /* the wall clock, to and fro, in all */
 	unsigned managers, properties; /* so many there are; ids count from 1 */
 };
