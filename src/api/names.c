@@ -73,6 +73,13 @@ void bh_names_note(GPtrArray *names, const bh_guard *guard, const char *url, con
 	g_ptr_array_add(names, n);
 }
 
+static void leave_in_doubt(bh_name *n, const char *why)
+{
+	n->doubt = g_strdup_printf(
+		"%s, so the host \"%.120s\" was not looked up. Where it leads is judged whenever something is sent.",
+		why, n->target.host);
+}
+
 /* --- On a helper's thread ---------------------------------------------------------------- */
 
 static void look_up(const job *j, bh_name *n)
@@ -80,7 +87,7 @@ static void look_up(const job *j, bh_name *n)
 	bh_api *api = j->call->api;
 
 	if (atomic_load(&api->stopping)) {
-		n->doubt = g_strdup("Bellhop is stopping");
+		leave_in_doubt(n, "Bellhop was stopping");
 		return;
 	}
 	n->was_looked_up = true;
@@ -173,14 +180,6 @@ static bool queue_job(bh_name_pool *pool, job *j)
 
 /* --- For the call ------------------------------------------------------------------------ */
 
-static void leave_in_doubt(GPtrArray *names)
-{
-	for (guint i = 0; i < names->len; i++) {
-		bh_name *n = g_ptr_array_index(names, i);
-		n->doubt = g_strdup("too many names are being looked up at the moment");
-	}
-}
-
 void bh_names_check(bh_call *call, GPtrArray *names, bh_call_step next)
 {
 	bh_api *api = call->api;
@@ -200,7 +199,8 @@ void bh_names_check(bh_call *call, GPtrArray *names, bh_call_step next)
 	g_free(j);
 	if (!waits)
 		return;
-	leave_in_doubt(names);
+	for (guint i = 0; i < names->len; i++)
+		leave_in_doubt(g_ptr_array_index(names, i), "Too many names were being looked up");
 	bh_call_resume(call);
 }
 

@@ -16,7 +16,7 @@ void bh_name_pool_free(bh_name_pool *pool);
 typedef struct bh_name {
 	bh_target target;
 	char *pointer; /* to the member of the body that says it */
-	char *doubt; /* why it is not sure where the name leads; NULL: every address that it has is allowed */
+	char *doubt; /* why it is not sure where the name leads, a sentence; NULL: every address that it has is allowed */
 	bool was_looked_up; /* false with a doubt: too many others were */
 	GError *refused; /* an address that the guard refuses */
 } bh_name;

@@ -27,9 +27,7 @@ static void warn_of_names(GString *out, const GPtrArray *names)
 	for (guint i = 0; names && i < names->len; i++) {
 		const bh_name *n = g_ptr_array_index(names, i);
 		if (n->doubt)
-			warn(out, n->was_looked_up ? "name_not_resolved" : "name_not_checked",
-			     "Where \"%s\" leads is not known yet: %s. It is looked up again whenever something is sent.",
-			     n->target.host, n->doubt);
+			warn(out, n->was_looked_up ? "name_not_resolved" : "name_not_checked", "%s", n->doubt);
 	}
 }
 

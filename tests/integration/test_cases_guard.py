@@ -140,18 +140,21 @@ def test_ssrf_rebinding(install, make_receiver, tmp_path):
     """
     ssrf-rebinding: a name that is a permitted address at one look-up and 127.0.0.1 at the next.
 
-    In a network of its own: 198.51.100.7 plays the permitted address. Each attempt looks once, and connects to
-    nothing but an address that was checked: the listener on 127.0.0.1 hears nothing.
+    In a network of its own: 198.51.100.7 plays the permitted address. When the webhooks are saved the names do not exist
+    yet, and nothing speaks against them. Each attempt looks once, and connects to nothing but an address that was
+    checked: the listener on 127.0.0.1 hears nothing.
     """
     answers = [["198.51.100.7"], ["127.0.0.1"]]
     table = {f"hooks{n}.example.com": answers if n % 2 else answers[::-1] for n in range(6)}
-    with NameServer(table) as names:
+    with NameServer({}) as names:
         use_name_server(names, tmp_path)
         public = make_receiver(reply_and_close, host="198.51.100.7", port=8080)
         inner = make_receiver(host="127.0.0.1", port=8080)
         site = small_world(install(settings={"allow": "198.51.100.0/24"}).start())
-        for name in table:
-            webhook = site.webhook(f"http://{name}:8080/hook")
+        webhooks = [site.webhook(f"http://{name}:8080/hook") for name in table]
+        assert all(warning_codes(webhook) == ["name_not_resolved"] for webhook in webhooks)
+        names.table.update(table)
+        for webhook in webhooks:
             site.post(f"/v1/webhooks/{webhook['id']}/test").ok(202)
 
         events = [site.send("booking_added", {"property_uid": 12, "contract_uid": n}) for n in range(10)]
@@ -170,7 +173,12 @@ def test_ssrf_rebinding(install, make_receiver, tmp_path):
         never_during(lambda: inner.connections, "the engine connected to 127.0.0.1", 0.5)
         assert {request.one("host") for request in public.requests} <= {f"{name}:8080" for name in table}
         made = sum(delivery["attempts"] for delivery in ended) + len(table)
-        assert sum(names.asked(name, "A") for name in table) <= made + len(table), "one look-up per attempt at most"
+        saved = len(table)
+        assert sum(names.asked(name, "A") for name in table) <= made + saved + len(table), "one look-up per attempt at most"
+
+
+def warning_codes(webhook):
+    return [warning["code"] for warning in webhook["warnings"]]
 
 
 def reply_and_close(exchange):
@@ -185,15 +193,19 @@ def ended_deliveries(site, event):
 
 @pytest.mark.own_namespace("net", "mount")
 def test_ssrf_mapped_v6_by_name(install, make_receiver, tmp_path):
-    """ssrf-mapped-v6: a name whose only address is ::ffff:127.0.0.1 or another inward one is refused at send."""
+    """ssrf-mapped-v6: a name whose only address is ::ffff:127.0.0.1 or another inward one is refused at save and at send."""
     table = {"mapped.example.com": [["::ffff:127.0.0.1"]], "ten.example.com": [["10.0.0.5"]], "loop.example.com": [["127.0.0.1"]],
              "ula.example.com": [["fd00::1"]]}  # fmt: skip
-    with NameServer(table) as names:
+    with NameServer({}) as names:
         use_name_server(names, tmp_path)
         inner = make_receiver(host="127.0.0.1", port=8080)
         site = small_world(install(settings={"allow": None}).start())
         for name in table:
             site.webhook(f"http://{name}:8080/hook")
+        names.table.update(table)
+        for name in table:
+            refused = site.post("/v1/webhooks", json={"manager_id": "7", "url": f"http://{name}:8080/hook"}).problem(422, "target_refused")
+            assert refused["pointer"] == "/url" and name in refused["detail"]
         event = site.send()
         for delivery in wait_state(site, event, "exhausted"):
             [attempt] = attempts_of(site, delivery["id"])

@@ -69,7 +69,7 @@ static bool check_name(const bh_guard *guard, const bh_target *target, bh_usec t
 		return false;
 	}
 	if (g_str_has_prefix(target->host, "nowhere"))
-		*ret_doubt = g_strdup("there is no such name");
+		*ret_doubt = g_strdup("The host is not known in the DNS.");
 	return true;
 }
 
@@ -272,7 +272,7 @@ G_GNUC_UNUSED static void wait_for_metric(const house *h, const char *line)
 /* --- Webhooks, events and deliveries ------------------------------------------------------ */
 
 /* Makes a webhook and returns its path. */
-G_GNUC_UNUSED static char *make(const house *h, const char *key, const char *body)
+G_GNUC_UNUSED static char *make_webhook(const house *h, const char *key, const char *body)
 {
 	g_autofree char *id = done(h, key, "POST", "/v1/webhooks", body, 201, "id");
 

@@ -85,6 +85,11 @@ static void what_is_anothers_is_not_there(void)
 	g_auto(reply) list = call(h, h->site, "GET", "/v1/deliveries", NULL);
 	const char *delivery =
 		json_string_value(json_object_get(json_array_get(json_object_get(list.json, "data"), 0), "id"));
+	g_autofree char *recover = g_strconcat("/v1/webhooks/", webhook, "/recover", NULL);
+	char since[BH_TIME_TEXT_SIZE];
+	bh_time_text(bh_clock_wall() - BH_HOUR, since);
+	g_autofree char *wish = g_strdup_printf("{\"since\":\"%s\"}", since);
+	g_autofree char *recovery = done(h, h->eight, "POST", recover, wish, 202, "id");
 	g_auto(reply) before = call(h, h->site, "GET", "/v1/audit", NULL);
 	const struct {
 		const char *resource, *theirs, *nobodys;
@@ -92,6 +97,7 @@ static void what_is_anothers_is_not_there(void)
 		{"/v1/events/", event, "evt_0zzzzzzzzzzzz"},
 		{"/v1/deliveries/", delivery, "dlv_0zzzzzzzzzzzz"},
 		{"/v1/webhooks/", webhook, "whk_0zzzzzzzzzzzz"},
+		{"/v1/recoveries/", recovery, "rec_0zzzzzzzzzzzz"},
 		{"/v1/managers/", "8", "9"},
 		{"/v1/properties/", "21", "22"},
 	};
@@ -112,7 +118,7 @@ static void what_is_anothers_is_not_there(void)
 			g_assert_cmpstr(real.body->str, ==, fake.body->str);
 			tried++;
 		}
-	g_assert_cmpuint(tried, ==, 16);
+	g_assert_cmpuint(tried, ==, 18);
 	g_auto(reply) after = call(h, h->site, "GET", "/v1/audit", NULL);
 	g_assert_cmpstr(before.body->str, ==, after.body->str);
 	close_house(h);

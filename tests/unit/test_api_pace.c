@@ -1,6 +1,8 @@
 /* What a webhook's owner says of order, coalescing, rate and TLS, and what is said to him: warnings, names looked up. */
 #include "api_house.h"
 
+#include "certificates.h"
+
 #define URL "http://198.51.100.1/hook"
 
 /* --- Helpers ----------------------------------------------------------------------------- */
@@ -40,7 +42,7 @@ static char *warnings_of(const reply *r)
 static void all_is_off_unless_it_is_asked_for(void)
 {
 	house *h = open_house();
-	g_autofree char *path = make(h, h->seven, "{\"url\":\"" URL "\"}");
+	g_autofree char *path = make_webhook(h, h->seven, "{\"url\":\"" URL "\"}");
 	g_auto(reply) r = get(h, path);
 	const char *const members[] = {"order_by", "coalesce", "rate_limit", "tls", "failing_since", "disables_at"};
 
@@ -54,10 +56,10 @@ static void pace_is_set_changed_and_set_back(void)
 {
 	house *h = open_house();
 	g_autofree char *path =
-		make(h, h->seven,
-		     "{\"url\":\"" URL "\",\"order_by\":\"contract_uid\","
-		     "\"coalesce\":{\"seconds\":2.5,\"fields\":[\"property\",\"room_uid\",\"property\"]},"
-		     "\"rate_limit\":{\"requests\":100,\"seconds\":60}}");
+		make_webhook(h, h->seven,
+			     "{\"url\":\"" URL "\",\"order_by\":\"contract_uid\","
+			     "\"coalesce\":{\"seconds\":2.5,\"fields\":[\"property\",\"room_uid\",\"property\"]},"
+			     "\"rate_limit\":{\"requests\":100,\"seconds\":60}}");
 	g_auto(reply) made = get(h, path);
 	assert_member(&made, "order_by", "\"contract_uid\"");
 	assert_member(&made, "coalesce", "{\"seconds\":2.5,\"fields\":[\"property\",\"room_uid\"]}");
@@ -158,7 +160,7 @@ static void a_super_manager_changes_no_pace(void)
 	g_free(done(h, h->site, "PUT", "/v1/managers/90", "{\"role\":\"super\"}", 201, "id"));
 	g_autofree char *boss =
 		done(h, h->site, "POST", "/v1/keys", "{\"role\":\"manager\",\"manager_id\":\"90\"}", 201, "key");
-	g_autofree char *path = make(h, h->seven, "{\"url\":\"" URL "\"}");
+	g_autofree char *path = make_webhook(h, h->seven, "{\"url\":\"" URL "\"}");
 
 	assert_pointer(h, boss, "PATCH", path, "{\"order_by\":\"property\"}", "invalid_field", "/order_by");
 	assert_pointer(h, boss, "PATCH", path, "{\"tls\":null}", "invalid_field", "/tls");
@@ -196,8 +198,8 @@ static void a_name_is_looked_up_before_it_is_saved(void)
 static void an_address_and_an_untouched_name_are_not_looked_up(void)
 {
 	house *h = open_house();
-	g_autofree char *path = make(h, h->seven, "{\"url\":\"" URL "\"}");
-	g_autofree char *named = make(h, h->seven, "{\"url\":\"https://fine.example/\"}");
+	g_autofree char *path = make_webhook(h, h->seven, "{\"url\":\"" URL "\"}");
+	g_autofree char *named = make_webhook(h, h->seven, "{\"url\":\"https://fine.example/\"}");
 	int before = atomic_load(&names_asked);
 
 	patched(h, path, "{\"url\":\"http://198.51.100.2/\"}");
@@ -279,6 +281,152 @@ static void closing_waits_for_a_look_up(void)
 	close_house(h);
 }
 
+/* --- TLS --------------------------------------------------------------------------------- */
+
+/* What an owner has at hand: a CA that lasts, a client certificate that does not last long, and their keys. */
+typedef struct papers {
+	char *ca, *own, *key, *other_key;
+} papers;
+
+static papers make_papers(void)
+{
+	g_auto(certificate) ca = make((certificate_options){.until = 100 * DAY});
+	g_auto(certificate) client = make((certificate_options){.names = "DNS:bellhop.example", .until = 20 * DAY});
+
+	return (papers){pem_of(&ca), pem_of(&client), pem_of_key(&client, NULL), pem_of_key(&ca, NULL)};
+}
+
+static void papers_clear(papers *p)
+{
+	g_free(p->ca);
+	g_free(p->own);
+	g_free(p->key);
+	g_free(p->other_key);
+}
+G_DEFINE_AUTO_CLEANUP_CLEAR_FUNC(papers, papers_clear)
+
+/* {"tls":{"ca":...}} of what is given; NULL: left out. */
+static char *tls(const char *ca, const char *own, const char *key)
+{
+	json_t *body = json_pack("{s:{s:s*,s:s*,s:s*}}", "tls", "ca", ca, "certificate", own, "key", key);
+	char *text = json_dumps(body, JSON_COMPACT);
+
+	json_decref(body);
+	return text;
+}
+
+static json_t *tls_of(const reply *r)
+{
+	return json_object_get(r->json, "tls");
+}
+
+static void assert_tls(const house *h, const char *path, const char *ca, const char *own, bool has_key)
+{
+	g_auto(reply) r = get(h, path);
+	json_t *shown = tls_of(&r);
+
+	g_assert_cmpstr(json_string_value(json_object_get(shown, "ca")), ==, ca);
+	g_assert_cmpstr(json_string_value(json_object_get(shown, "certificate")), ==, own);
+	g_assert_true(json_is_string(json_object_get(shown, "ca_expires_at")) == (ca != NULL));
+	g_assert_true(json_is_string(json_object_get(shown, "certificate_expires_at")) == (own != NULL));
+	g_assert_true(json_is_true(json_object_get(json_object_get(shown, "key"), "set")) == has_key);
+	g_assert_null(strstr(r.body->str, "PRIVATE KEY"));
+}
+
+static void tls_is_merged_part_by_part_and_its_key_never_shown(void)
+{
+	house *h = open_house();
+	g_auto(papers) p = make_papers();
+	g_autofree char *path = make_webhook(h, h->seven, "{\"url\":\"" URL "\"}");
+	g_autofree char *ca = tls(p.ca, NULL, NULL), *pair = tls(NULL, p.own, p.key);
+
+	patched(h, path, ca);
+	assert_tls(h, path, p.ca, NULL, false);
+	patched(h, path, pair);
+	assert_tls(h, path, p.ca, p.own, true);
+	patched(h, path, "{\"tls\":{\"ca\":null,\"key\":{\"set\":true}}}");
+	assert_tls(h, path, NULL, p.own, true);
+	patched(h, path, "{\"name\":\"x\",\"tls\":{}}");
+	assert_tls(h, path, NULL, p.own, true);
+
+	/* Kept sealed, and found again after a restart. */
+	close_rooms(h);
+	g_autofree char *db = in_folder(h, "bellhop.db"), *bytes = NULL;
+	gsize size;
+	g_assert_true(g_file_get_contents(db, &bytes, &size, NULL));
+	g_assert_null(memmem(bytes, size, "PRIVATE KEY", 11));
+	open_rooms(h);
+	assert_tls(h, path, NULL, p.own, true);
+
+	g_auto(reply) off = call(h, h->seven, "PATCH", path, "{\"tls\":{\"certificate\":null,\"key\":null}}");
+	assert_status(&off, 200);
+	g_assert_true(json_is_null(tls_of(&off)));
+	patched(h, path, pair);
+	patched(h, path, "{\"tls\":null}");
+	g_auto(reply) none = get(h, path);
+	g_assert_true(json_is_null(tls_of(&none)));
+	close_house(h);
+}
+
+static void a_certificate_that_ends_soon_is_warned_of(void)
+{
+	house *h = open_house();
+	g_auto(papers) p = make_papers();
+	g_autofree char *members = tls(p.ca, p.own, p.key);
+	g_autofree char *body = g_strconcat("{\"url\":\"" URL "\",", members + 1, NULL);
+	g_autofree char *path = make_webhook(h, h->seven, body);
+	g_auto(reply) r = get(h, path);
+	g_autofree char *codes = warnings_of(&r);
+
+	g_assert_cmpstr(codes, ==, "tls_expires ");
+	g_assert_nonnull(strstr(r.body->str, "client certificate"));
+	close_house(h);
+}
+
+static void wrong_tls_is_named(void)
+{
+	house *h = open_house();
+	g_auto(papers) p = make_papers();
+	g_autofree char *path = make_webhook(h, h->seven, "{\"url\":\"" URL "\"}");
+	g_autofree char *huge = g_strnfill(BH_PEM_MAX + 1, 'x');
+	g_autofree char *not_fitting = tls(NULL, p.own, p.other_key), *alone = tls(NULL, p.own, NULL),
+			*only_key = tls(NULL, NULL, p.key), *huge_ca = tls(huge, NULL, NULL),
+			*huge_key = tls(NULL, NULL, huge);
+	const struct {
+		const char *body, *pointer;
+	} rows[] = {
+		{"{\"tls\":7}", "/tls"},
+		{"{\"tls\":\"PEM\"}", "/tls"},
+		{"{\"tls\":{\"cert\":\"x\"}}", "/tls/cert"},
+		{"{\"tls\":{\"ca_expires_at\":null}}", "/tls/ca_expires_at"},
+		{"{\"tls\":{\"ca\":7}}", "/tls/ca"},
+		{"{\"tls\":{\"ca\":\"\"}}", "/tls/ca"},
+		{"{\"tls\":{\"ca\":\"hello\"}}", "/tls/ca"},
+		{"{\"tls\":{\"ca\":\"-----BEGIN CERTIFICATE-----\\u0000\"}}", "/tls/ca"},
+		{"{\"tls\":{\"ca\":[\"x\"]}}", "/tls/ca"},
+		{"{\"tls\":{\"certificate\":{\"set\":true}}}", "/tls/certificate"},
+		{"{\"tls\":{\"key\":{\"set\":true}}}", "/tls/key"},
+		{"{\"tls\":{\"key\":{\"set\":false}}}", "/tls/key"},
+		{"{\"tls\":{\"key\":{}}}", "/tls/key"},
+		{"{\"tls\":{\"key\":{\"set\":true,\"pem\":\"x\"}}}", "/tls/key/pem"},
+		{"{\"tls\":{\"key\":true}}", "/tls/key"},
+		{not_fitting, "/tls/key"},
+		{alone, "/tls/key"},
+		{only_key, "/tls/certificate"},
+		{huge_ca, "/tls/ca"},
+		{huge_key, "/tls/key"},
+	};
+
+	for (size_t i = 0; i < G_N_ELEMENTS(rows); i++) {
+		g_test_message("%.100s", rows[i].body);
+		assert_pointer(h, h->seven, "PATCH", path, rows[i].body, "invalid_field", rows[i].pointer);
+	}
+	g_auto(reply) r = get(h, path);
+	g_assert_true(json_is_null(tls_of(&r)));
+	g_assert_cmpint(json_integer_value(json_object_get(r.json, "revision")), ==, 1);
+	close_house(h);
+}
+
 int main(int argc, char **argv)
 {
 	g_test_init(&argc, &argv, NULL);
@@ -289,6 +437,9 @@ int main(int argc, char **argv)
 	TEST(pace_is_set_changed_and_set_back);
 	TEST(a_wrong_pace_is_named);
 	TEST(a_super_manager_changes_no_pace);
+	TEST(tls_is_merged_part_by_part_and_its_key_never_shown);
+	TEST(a_certificate_that_ends_soon_is_warned_of);
+	TEST(wrong_tls_is_named);
 	TEST(a_name_is_looked_up_before_it_is_saved);
 	TEST(an_address_and_an_untouched_name_are_not_looked_up);
 	TEST(slow_names_keep_nobody_waiting);

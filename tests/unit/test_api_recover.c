@@ -7,7 +7,7 @@
 
 static char *simple(const house *h)
 {
-	return make(h, h->seven, "{\"url\":\"" URL "\"}");
+	return make_webhook(h, h->seven, "{\"url\":\"" URL "\"}");
 }
 
 static char *under(const char *path, const char *more)
@@ -160,7 +160,8 @@ static void a_replay_goes_to_whom_it_concerns_now(void)
 	g_autofree char *event = send_one(h), *replay = under(event, "/replay"), *verdicts = under(event, "/verdicts");
 	g_assert_cmpuint(count_in(h, "pending"), ==, 0); /* nobody wanted it then */
 
-	g_autofree char *mine = simple(h), *other = make(h, h->seven, "{\"url\":\"" URL "\",\"events\":[\"guest_*\"]}");
+	g_autofree char *mine = simple(h),
+			*other = make_webhook(h, h->seven, "{\"url\":\"" URL "\",\"events\":[\"guest_*\"]}");
 	g_auto(reply) r = call(h, h->seven, "POST", replay, NULL);
 	assert_status(&r, 202);
 	g_assert_cmpstr(text(&r, "event_id"), ==, strrchr(event, '/') + 1);
@@ -197,8 +198,8 @@ static void a_manager_replays_to_his_own_webhooks_only(void)
 {
 	house *h = open_house();
 	g_free(done(h, h->site, "PUT", "/v1/properties/12", "{\"managers\":[\"7\",\"8\"]}", 200, "id"));
-	g_autofree char *mine = simple(h), *theirs = make(h, h->eight, "{\"url\":\"" URL "\"}"),
-			*sites = make(h, h->site, "{\"url\":\"" URL "\"}");
+	g_autofree char *mine = simple(h), *theirs = make_webhook(h, h->eight, "{\"url\":\"" URL "\"}"),
+			*sites = make_webhook(h, h->site, "{\"url\":\"" URL "\"}");
 	g_autofree char *event = send_one(h), *replay = under(event, "/replay");
 	g_assert_cmpuint(count_in(h, "pending"), ==, 3);
 
@@ -224,7 +225,8 @@ static void a_manager_replays_to_his_own_webhooks_only(void)
 static void a_replay_may_be_for_one_webhook(void)
 {
 	house *h = open_house();
-	g_autofree char *one = simple(h), *other = simple(h), *theirs = make(h, h->eight, "{\"url\":\"" URL "\"}");
+	g_autofree char *one = simple(h), *other = simple(h),
+			*theirs = make_webhook(h, h->eight, "{\"url\":\"" URL "\"}");
 	g_autofree char *event = send_one(h), *replay = under(event, "/replay");
 	g_autofree char *only = g_strdup_printf("{\"webhook_id\":\"%s\"}", strrchr(other, '/') + 1);
 	g_autofree char *foreign = g_strdup_printf("{\"webhook_id\":\"%s\"}", strrchr(theirs, '/') + 1);
@@ -397,7 +399,8 @@ static void recoveries_are_their_webhooks_owners(void)
 	g_autofree char *boss =
 		done(h, h->site, "POST", "/v1/keys", "{\"role\":\"manager\",\"manager_id\":\"90\"}", 201, "key");
 	g_autofree char *path = simple(h), *recover = under(path, "/recover"), *go = wish(1, "");
-	g_autofree char *theirs = make(h, h->eight, "{\"url\":\"" URL "\"}"), *others = under(theirs, "/recover");
+	g_autofree char *theirs = make_webhook(h, h->eight, "{\"url\":\"" URL "\"}"),
+			*others = under(theirs, "/recover");
 	g_autofree char *id = done(h, h->seven, "POST", recover, go, 202, "id");
 	g_free(done(h, h->eight, "POST", others, go, 202, "id"));
 	g_autofree char *recovery = g_strconcat("/v1/recoveries/", id, NULL), *cancel = under(recovery, "/cancel");
@@ -445,7 +448,7 @@ static void recoveries_are_their_webhooks_owners(void)
 static void what_waits_for_an_earlier_one_says_so(void)
 {
 	house *h = open_house();
-	g_autofree char *path = make(h, h->seven, "{\"url\":\"" URL "\",\"order_by\":\"property\"}");
+	g_autofree char *path = make_webhook(h, h->seven, "{\"url\":\"" URL "\",\"order_by\":\"property\"}");
 
 	send_events(h, 1);
 	g_autofree char *first = newest_delivery(h);
@@ -498,8 +501,8 @@ static void without_order_there_is_no_key(void)
 static void a_coalesced_delivery_names_the_one_that_was_sent(void)
 {
 	house *h = open_house();
-	g_autofree char *path =
-		make(h, h->seven, "{\"url\":\"" URL "\",\"coalesce\":{\"seconds\":3600,\"fields\":[\"property\"]}}");
+	g_autofree char *path = make_webhook(
+		h, h->seven, "{\"url\":\"" URL "\",\"coalesce\":{\"seconds\":3600,\"fields\":[\"property\"]}}");
 	g_autofree char *event = send_one(h), *verdicts = under(event, "/verdicts");
 	g_autofree char *first = newest_delivery(h);
 	g_free(send_one(h));

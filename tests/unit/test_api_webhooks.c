@@ -11,7 +11,7 @@
 
 static char *simple(const house *h)
 {
-	return make(h, h->seven, "{\"url\":\"" URL "\"}");
+	return make_webhook(h, h->seven, "{\"url\":\"" URL "\"}");
 }
 
 static reply patch(const house *h, const char *path, const char *body)
@@ -160,9 +160,9 @@ static void a_patch_touches_what_it_names(void)
 {
 	house *h = open_house();
 	g_autofree char *path =
-		make(h, h->seven,
-		     "{\"url\":\"" URL "\",\"name\":\"old\",\"properties\":[\"12\"],\"channel_id\":\"3\","
-		     "\"timeout_seconds\":5,\"headers\":{\"X-A\":\"1\",\"X-B\":\"2\"}}");
+		make_webhook(h, h->seven,
+			     "{\"url\":\"" URL "\",\"name\":\"old\",\"properties\":[\"12\"],\"channel_id\":\"3\","
+			     "\"timeout_seconds\":5,\"headers\":{\"X-A\":\"1\",\"X-B\":\"2\"}}");
 	g_auto(reply) r = patch(
 		h, path,
 		"{\"name\":\"new\",\"properties\":null,\"headers\":{\"x-a\":null,\"X-B\":\"***\",\"X-C\":\"3\"}}");
@@ -254,7 +254,7 @@ static void changes_at_the_same_time_are_all_made(void)
 static void credentials_are_never_shown(void)
 {
 	house *h = open_house();
-	g_autofree char *path = make(h, h->seven, BASIC);
+	g_autofree char *path = make_webhook(h, h->seven, BASIC);
 	g_auto(reply) r = get(h, path);
 	json_t *settings = json_object_get(r.json, "settings");
 
@@ -269,7 +269,7 @@ static void credentials_are_never_shown(void)
 static void credentials_do_not_follow_a_url_to_another_host(void)
 {
 	house *h = open_house();
-	g_autofree char *path = make(h, h->seven, BASIC);
+	g_autofree char *path = make_webhook(h, h->seven, BASIC);
 	g_auto(reply) elsewhere = patch(h, path, "{\"settings\":{\"url\":\"http://198.51.100.2/hook\"}}");
 	g_auto(reply) by_short_name = patch(h, path, "{\"url\":\"https://198.51.100.1/hook\"}");
 	g_auto(reply) half = patch(
