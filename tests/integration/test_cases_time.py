@@ -7,7 +7,7 @@ import sys
 import time
 
 import pytest
-from harness.process import attempts_of, small_world, the_delivery, wait_attempts, wait_state
+from harness.process import small_world, the_delivery, wait_attempts, wait_state
 from harness.signing import assert_signed
 from harness.waiting import wait_for
 
