@@ -128,6 +128,15 @@ note *note_event(const bh_id *webhooks)
 	return note_event_of(&parts, webhooks);
 }
 
+note *note_keyed(bh_id webhook, const char *order_key, const char *coalesce_key)
+{
+	note *n = note_event((bh_id[]){webhook, 0});
+
+	n->made[0]->order_key = g_strdup(order_key);
+	n->made[0]->coalesce_key = g_strdup(coalesce_key);
+	return n;
+}
+
 note *note_record(bh_id delivery, int number, bh_state state, int spent, bh_usec due_at)
 {
 	note *n = note_new(BH_WRITE_RECORD);
@@ -192,6 +201,75 @@ note *note_change(bh_change_kind kind)
 	return n;
 }
 
+note *note_webhook(bh_id id, const char *manager)
+{
+	note *n = note_change(BH_CHANGE_WEBHOOK_PUT);
+	bh_webhook *w = n->change.webhook = bh_webhook_new();
+
+	w->id = id;
+	w->revision = 1;
+	w->manager_id = g_strdup(manager);
+	w->name = g_strdup("");
+	w->method = g_strdup("none");
+	w->settings = g_strdup("{}");
+	w->events = g_strsplit("*", ",", -1);
+	w->secret = bh_secret_random(32);
+	return n;
+}
+
+note *note_webhook_removed(bh_id id)
+{
+	note *n = note_change(BH_CHANGE_WEBHOOK_REMOVE);
+
+	n->change.id = id;
+	return n;
+}
+
+note *note_streak(bh_id webhook, const bh_streak *streak)
+{
+	note *n = note_new(BH_WRITE_STREAK);
+
+	n->streak = *streak;
+	n->write.webhook_id = webhook;
+	n->write.streak = &n->streak;
+	return n;
+}
+
+note *note_recovery(bh_id id, bh_id webhook, bh_id after, bh_id up_to)
+{
+	note *n = note_new(BH_WRITE_RECOVERY);
+
+	n->recovery = (bh_recovery){.id = id,
+				    .webhook_id = webhook,
+				    .since = NOON - BH_DAY,
+				    .total = 100,
+				    .per_second = 50,
+				    .after = after,
+				    .up_to = up_to,
+				    .state = BH_RECOVERY_RUNNING,
+				    .created_at = NOON,
+				    .who = (char *)"key key_test"};
+	n->write.recovery = &n->recovery;
+	return n;
+}
+
+note *note_recover(bh_id recovery, size_t limit)
+{
+	note *n = note_new(BH_WRITE_RECOVER);
+
+	n->write.recovery_id = recovery;
+	n->write.limit = limit;
+	return n;
+}
+
+note *note_recovery_end(bh_id recovery)
+{
+	note *n = note_new(BH_WRITE_RECOVERY_END);
+
+	n->write.recovery_id = recovery;
+	return n;
+}
+
 void note_free(note *n)
 {
 	if (!n)
@@ -243,6 +321,14 @@ bh_id delivery_in(house *h, bh_id webhook, bh_state state)
 	else if (state != BH_STATE_PENDING)
 		apply_and_free(h, note_record(id, 0, state, 0, 0));
 	return id;
+}
+
+bh_id keyed_in(house *h, bh_id webhook, const char *order_key, const char *coalesce_key)
+{
+	g_autoptr(note) made = note_keyed(webhook, order_key, coalesce_key);
+
+	g_assert_cmpint(apply(h, made), ==, BH_WRITE_DONE);
+	return made->made[0]->id;
 }
 
 bh_delivery *delivery_of(house *h, bh_id id)

@@ -30,16 +30,26 @@ typedef struct note {
 	bh_finding findings[8];
 	bh_attempt_row attempt;
 	bh_change change;
+	bh_streak streak;
+	bh_recovery recovery;
 } note;
 
 /* An event that is about property 12, with a triggered delivery for each webhook named (up to 8; 0 ends them). */
 note *note_event(const bh_id *webhooks);
 note *note_event_of(const bh_event *parts, const bh_id *webhooks);
+/* An event with one delivery of an order key (NULL: none) and a coalescing key (NULL: none). */
+note *note_keyed(bh_id webhook, const char *order_key, const char *coalesce_key);
 note *note_record(bh_id delivery, int number, bh_state state, int spent, bh_usec due_at);
 note *note_coalesced(bh_id delivery, bh_id newer);
 note *note_move(bh_id delivery, bh_state state);
 note *note_sweep(bh_id webhook, bh_state from, bh_state to, size_t limit);
 note *note_change(bh_change_kind kind);
+note *note_webhook(bh_id id, const char *manager);
+note *note_webhook_removed(bh_id id);
+note *note_streak(bh_id webhook, const bh_streak *streak);
+note *note_recovery(bh_id id, bh_id webhook, bh_id after, bh_id up_to);
+note *note_recover(bh_id recovery, size_t limit);
+note *note_recovery_end(bh_id recovery);
 void note_free(note *n);
 G_DEFINE_AUTOPTR_CLEANUP_FUNC(note, note_free)
 
@@ -57,6 +67,9 @@ bool apply_all(house *h, note *const *notes, size_t count, GError **error);
 #define OTHER_WEBHOOK 7000
 bh_id delivery_in(house *h, bh_id webhook, bh_state state);
 
+/* A delivery with keys; returns it. */
+bh_id keyed_in(house *h, bh_id webhook, const char *order_key, const char *coalesce_key);
+
 bh_delivery *delivery_of(house *h, bh_id id); /* must be there */
 bool has_event(house *h, bh_id id);
 bool has_delivery(house *h, bh_id id);
@@ -65,6 +78,11 @@ bool has_delivery(house *h, bh_id id);
 void add_opening_tests(void);
 void add_event_tests(void);
 void add_delivery_tests(void);
+void add_order_tests(void);
+void add_order_model_tests(void);
+void add_coalescing_tests(void);
+void add_recovery_tests(void);
+void add_plan_tests(void);
 void add_directory_tests(void);
 void add_list_tests(void);
 void add_thread_tests(void);

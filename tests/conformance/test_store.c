@@ -9,6 +9,11 @@ int main(int argc, char **argv)
 	bh_log_setup(BH_WARNING, false, 2); /* each test makes a store, which would be said */
 	add_event_tests();
 	add_delivery_tests();
+	add_order_tests();
+	add_order_model_tests();
+	add_coalescing_tests();
+	add_recovery_tests();
+	add_plan_tests();
 	add_directory_tests();
 	add_list_tests();
 	add_thread_tests();
