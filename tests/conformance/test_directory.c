@@ -179,6 +179,40 @@ static void a_webhook_comes_back_with_all_it_has(void)
 	house_close(h);
 }
 
+static void order_coalescing_rate_and_tls_of_a_webhook_come_back(void)
+{
+	house *h = house_open();
+	g_autoptr(note) n = put_webhook(71, NULL);
+	bh_webhook *given = n->change.webhook;
+	given->order_by = g_strdup("contract_uid");
+	given->coalesce = 1500 * BH_MILLISECOND;
+	given->coalesce_fields = g_strsplit("property,room \"uid\"", ",", -1);
+	given->rate_requests = 100;
+	given->rate_per = BH_MINUTE;
+	given->tls_ca = g_strdup("-----BEGIN CERTIFICATE-----\nCA\n");
+	given->tls_certificate = g_strdup("-----BEGIN CERTIFICATE-----\nOURS\n");
+	given->tls_key = bh_secret_new("s3cr3t-tls-key", 14);
+	given->tls_ca_expires_at = NOON + BH_DAY;
+	given->tls_certificate_expires_at = NOON + 2 * BH_DAY;
+	apply(h, n);
+
+	g_autoptr(bh_snapshot) s = load(h);
+
+	const bh_webhook *w = bh_snapshot_webhook(s, 71);
+	g_autofree char *fields = g_strjoinv("|", w->coalesce_fields);
+	g_assert_cmpstr(w->order_by, ==, "contract_uid");
+	g_assert_cmpint(w->coalesce, ==, 1500 * BH_MILLISECOND);
+	g_assert_cmpstr(fields, ==, "property|room \"uid\"");
+	g_assert_cmpint(w->rate_requests, ==, 100);
+	g_assert_cmpint(w->rate_per, ==, BH_MINUTE);
+	g_assert_cmpstr(w->tls_ca, ==, given->tls_ca);
+	g_assert_cmpstr(w->tls_certificate, ==, given->tls_certificate);
+	g_assert_true(bh_secret_equal(w->tls_key, given->tls_key));
+	g_assert_cmpint(w->tls_ca_expires_at, ==, NOON + BH_DAY);
+	g_assert_cmpint(w->tls_certificate_expires_at, ==, NOON + 2 * BH_DAY);
+	house_close(h);
+}
+
 static void what_a_webhook_does_not_have_stays_away(void)
 {
 	house *h = house_open();
@@ -194,6 +228,16 @@ static void what_a_webhook_does_not_have_stays_away(void)
 	g_assert_null(w->old_secret);
 	g_assert_cmpint(w->disabled, ==, BH_ENABLED);
 	g_assert_null(w->disabled_reason);
+	g_assert_null(w->order_by);
+	g_assert_cmpint(w->coalesce, ==, 0);
+	g_assert_null(w->coalesce_fields);
+	g_assert_cmpint(w->rate_requests, ==, 0);
+	g_assert_cmpint(w->rate_per, ==, 0);
+	g_assert_null(w->tls_ca);
+	g_assert_null(w->tls_certificate);
+	g_assert_null(w->tls_key);
+	g_assert_cmpint(w->tls_ca_expires_at, ==, 0);
+	g_assert_cmpint(w->tls_certificate_expires_at, ==, 0);
 	house_close(h);
 }
 
@@ -336,6 +380,7 @@ static void secrets_are_not_in_any_file(void)
 	note *n = put_webhook(71, NULL);
 	n->change.webhook->headers = two_headers();
 	n->change.webhook->old_secret = bh_secret_new("s3cr3t-old", 10);
+	n->change.webhook->tls_key = bh_secret_new("s3cr3t-tls-key", 14);
 	apply_and_free(h, n);
 
 	g_assert_true(is_in_a_file_of(h, "Door locks")); /* so the search would find them */
@@ -405,6 +450,7 @@ void add_directory_tests(void)
 	g_test_add_func("/store/directory/property_again", a_property_put_again_has_its_new_managers_only);
 	g_test_add_func("/store/directory/property_removed", a_removed_property_leaves_its_managers);
 	g_test_add_func("/store/directory/webhook", a_webhook_comes_back_with_all_it_has);
+	g_test_add_func("/store/directory/webhook_pace_and_tls", order_coalescing_rate_and_tls_of_a_webhook_come_back);
 	g_test_add_func("/store/directory/webhook_without", what_a_webhook_does_not_have_stays_away);
 	g_test_add_func("/store/directory/webhook_again", a_webhook_put_again_is_replaced_and_a_removed_one_is_gone);
 	g_test_add_func("/store/directory/keys", keys_come_back_and_go);

@@ -20,6 +20,7 @@ static void an_event_comes_back_as_it_was_given(void)
 		.caller_id = (char *)"order-1",
 		.traceparent = (char *)"00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01",
 		.channel_id = (char *)"3",
+		.hops = 7,
 		.data = bh_span_of("{ \"n\":12345678901234567890, \"p\":412.50, \"t\":\"caf\\u00e9 é\" }"),
 		.details = bh_span_of("[1,\n 2]"),
 		.channel = bh_span_of("{\"channel_id\":3}"),
@@ -43,6 +44,7 @@ static void an_event_comes_back_as_it_was_given(void)
 	g_assert_cmpstr(e->caller_id, ==, parts.caller_id);
 	g_assert_cmpstr(e->traceparent, ==, parts.traceparent);
 	g_assert_cmpstr(e->channel_id, ==, parts.channel_id);
+	g_assert_cmpint(e->hops, ==, 7);
 	g_assert_cmpmem(e->data.at, e->data.size, parts.data.at, parts.data.size);
 	g_assert_cmpmem(e->details.at, e->details.size, parts.details.at, parts.details.size);
 	g_assert_cmpmem(e->channel.at, e->channel.size, parts.channel.at, parts.channel.size);
@@ -65,6 +67,7 @@ static void what_an_event_does_not_have_stays_away(void)
 	g_assert_null(e->caller_id);
 	g_assert_null(e->traceparent);
 	g_assert_null(e->channel_id);
+	g_assert_cmpint(e->hops, ==, 0);
 	g_assert_cmpuint(e->details.size, ==, 0);
 	g_assert_cmpuint(e->channel.size, ==, 0);
 	house_close(h);
@@ -110,6 +113,7 @@ static void findings_come_back_in_their_order(void)
 		g_assert_cmpstr(f->at[i].manager, ==, given[i].manager);
 		g_assert_cmpint(f->at[i].verdict, ==, given[i].verdict);
 		g_assert_cmpint(f->deliveries[i], ==, i < 2 ? n->made[i]->id : 0);
+		g_assert_cmpint(f->rounds[i], ==, 0);
 	}
 	house_close(h);
 }
@@ -124,6 +128,104 @@ static void an_event_nobody_is_told_of_has_no_findings(void)
 	g_autoptr(bh_findings) f = bh_reader_findings(h->reader, n->write.event->id, NULL);
 	g_assert_nonnull(f);
 	g_assert_cmpuint(f->count, ==, 0);
+	house_close(h);
+}
+
+/* --- Replays ------------------------------------------------------------------------------------------------- */
+
+/* The same event once more, for these webhooks. */
+static note *note_replay(bh_id event, const bh_id *webhooks)
+{
+	note *n = note_event(webhooks);
+
+	n->write.kind = BH_WRITE_REPLAY;
+	n->write.event->id = event;
+	for (size_t i = 0; i < n->write.delivery_count; i++)
+		n->made[i]->event_id = event;
+	return n;
+}
+
+static void each_replay_is_a_round_of_its_own(void)
+{
+	house *h = house_open();
+	static const bh_finding odd = {73, "a\nb c:d", BH_VERDICT_TYPE_NOT_SELECTED};
+	g_autoptr(note) first = note_event(TWO_WEBHOOKS);
+	apply(h, first);
+	bh_id event = first->write.event->id;
+	g_autoptr(note) one = note_replay(event, (bh_id[]){72, 0});
+	g_autoptr(note) none = note_replay(event, NULL);
+	g_autoptr(note) nobody = note_replay(event, NULL);
+	nobody->write.findings = &odd;
+	nobody->write.finding_count = 1;
+	const struct {
+		bh_id webhook, delivery;
+		int round;
+	} expected[] = {
+		{71, first->made[0]->id, 0}, {72, first->made[1]->id, 0}, {72, one->made[0]->id, 1}, {73, 0, 3}};
+
+	g_assert_cmpint(apply(h, one), ==, BH_WRITE_DONE);
+	g_assert_cmpint(apply(h, none), ==, BH_WRITE_DONE);
+	g_assert_cmpint(apply(h, nobody), ==, BH_WRITE_DONE);
+	house_reopen(h);
+
+	g_autoptr(bh_findings) f = bh_reader_findings(h->reader, event, NULL);
+	g_assert_cmpuint(f->count, ==, G_N_ELEMENTS(expected));
+	for (size_t i = 0; i < f->count; i++) {
+		g_assert_cmpint(f->at[i].webhook, ==, expected[i].webhook);
+		g_assert_cmpint(f->deliveries[i], ==, expected[i].delivery);
+		g_assert_cmpint(f->rounds[i], ==, expected[i].round);
+	}
+	g_assert_cmpstr(f->at[3].manager, ==, odd.manager);
+	bh_list of_event = {.event = event, .limit = 10};
+	g_autoptr(GPtrArray) listed = bh_reader_deliveries(h->reader, &of_event, NULL);
+	g_assert_cmpuint(listed->len, ==, 3);
+	g_assert_cmpint(((bh_delivery *)listed->pdata[0])->id, ==, one->made[0]->id);
+	house_close(h);
+}
+
+/* Its first round is empty. */
+static void an_event_nobody_was_told_of_can_be_replayed(void)
+{
+	house *h = house_open();
+	g_autoptr(note) first = note_event(NULL);
+	apply(h, first);
+	g_autoptr(note) again = note_replay(first->write.event->id, TWO_WEBHOOKS);
+
+	g_assert_cmpint(apply(h, again), ==, BH_WRITE_DONE);
+
+	g_autoptr(bh_findings) f = bh_reader_findings(h->reader, first->write.event->id, NULL);
+	g_assert_cmpuint(f->count, ==, 2);
+	g_assert_cmpint(f->rounds[0], ==, 1);
+	g_assert_cmpint(f->deliveries[1], ==, again->made[1]->id);
+	house_close(h);
+}
+
+static void a_replay_waits_in_its_order(void)
+{
+	house *h = house_open();
+	g_autoptr(note) first = note_keyed(71, "4711", NULL);
+	apply(h, first);
+	g_autoptr(note) again = note_replay(first->write.event->id, (bh_id[]){71, 0});
+	again->made[0]->order_key = g_strdup("4711");
+
+	g_assert_cmpint(apply(h, again), ==, BH_WRITE_DONE);
+
+	g_assert_cmpint(again->made[0]->due_at, ==, BH_DUE_BLOCKED);
+	g_assert_cmpint(again->made[0]->sequence, ==, 2);
+	house_close(h);
+}
+
+static void a_replay_of_an_unknown_event_leaves_nothing(void)
+{
+	house *h = house_open();
+	g_autoptr(note) n = note_replay(4711, TWO_WEBHOOKS);
+	n->made[0]->order_key = g_strdup("a");
+
+	g_assert_cmpint(apply(h, n), ==, BH_WRITE_NOT_FOUND);
+
+	g_assert_false(has_event(h, 4711));
+	g_assert_false(has_delivery(h, n->made[0]->id));
+	g_assert_cmpint(n->made[0]->sequence, ==, 0);
 	house_close(h);
 }
 
@@ -337,6 +439,11 @@ static void the_last_id_is_the_greatest_of_all_kinds(void)
 	apply(h, key);
 	house_reopen(h);
 	g_assert_cmpint(bh_store_last_id(h->store), ==, key->change.key->id);
+
+	apply_and_free(h, note_webhook(71, NULL));
+	apply_and_free(h, note_recovery(key->change.key->id + 1, 71, 0, 1));
+	house_reopen(h);
+	g_assert_cmpint(bh_store_last_id(h->store), ==, key->change.key->id + 1);
 	house_close(h);
 }
 
@@ -347,6 +454,10 @@ void add_event_tests(void)
 	g_test_add_func("/store/event/unknown", an_unknown_event_is_not_found);
 	g_test_add_func("/store/event/findings", findings_come_back_in_their_order);
 	g_test_add_func("/store/event/no_findings", an_event_nobody_is_told_of_has_no_findings);
+	g_test_add_func("/store/replay/rounds", each_replay_is_a_round_of_its_own);
+	g_test_add_func("/store/replay/of_nobody", an_event_nobody_was_told_of_can_be_replayed);
+	g_test_add_func("/store/replay/order", a_replay_waits_in_its_order);
+	g_test_add_func("/store/replay/unknown", a_replay_of_an_unknown_event_leaves_nothing);
 	g_test_add_func("/store/caller/repeat", a_repeat_is_a_duplicate_and_leaves_nothing);
 	g_test_add_func("/store/caller/other_content", the_same_id_with_other_content_is_a_conflict);
 	g_test_add_func("/store/caller/each_key", each_key_has_ids_of_its_own);

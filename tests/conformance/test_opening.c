@@ -2,6 +2,7 @@
 #include "house.h"
 
 #include "base/error.h"
+#include "store/sqlite/schema.h"
 
 #include <fcntl.h>
 #include <glib/gstdio.h>
@@ -132,19 +133,100 @@ static void a_newer_schema_is_refused(void)
 	house_close(h);
 }
 
+/* --- Older schemas ------------------------------------------------------------------------------------------- */
+
+/* People have databases made by these. What is to be different comes as a migration of its own. */
+static void a_schema_that_was_released_stays_as_it_is(void)
+{
+	static const char *const sums[] = {
+		"c4227236b3cae26e87db35c78a2120207b31a273b56554b0a5d92d0d2afe146e",
+	};
+
+	for (size_t i = 0; i < G_N_ELEMENTS(sums); i++) {
+		g_autofree char *sum = g_compute_checksum_for_string(G_CHECKSUM_SHA256, bh_migrations[i], -1);
+		g_assert_cmpstr(sum, ==, sums[i]);
+	}
+}
+
+/* What Bellhop 0.1.0 left of one webhook and three deliveries: a pending one, a test that was held, a failed one. */
+static const char ROWS_OF_SCHEMA_1[] =
+	"INSERT INTO event (id, type, occurred_at, accepted_at, property_id, actor_is_manager, findings, data)"
+	" VALUES (1001, 'booking_added', 1764072000000000, 1764072000000000, '12', 0,"
+	"  '71:triggered:1002 71:triggered:1003 71:triggered:1004', '{\"property_uid\":12}');"
+	"INSERT INTO delivery (id, event_id, webhook_id, state, created_at, at, spent, attempts, is_test) VALUES"
+	" (1002, 1001, 71, 2, 1764072000000000, 1764072000000000, 0, 0, 0),"
+	" (1003, 1001, 71, 4, 1764072000000000, 1764072000000000, 0, 0, 1),"
+	" (1004, 1001, 71, 6, 1764072000000000, 1764072000000005, 10, 10, 0);"
+	"INSERT INTO manager (id, name, role, created_at, updated_at) VALUES ('17', 'Renate', 'manager', 1, 1);"
+	"PRAGMA application_id = 0x42454c4c; PRAGMA user_version = 1";
+
+static void make_schema_1(house *h)
+{
+	static const char *const names[] = {"bellhop.db", "bellhop.db-wal", "bellhop.db-shm"};
+
+	for (size_t i = 0; i < G_N_ELEMENTS(names); i++) {
+		g_autofree char *path = house_path(h, names[i]);
+		(void)g_remove(path); /* the log is gone already if it was closed well */
+	}
+	run_sql(h, "bellhop.db", bh_migrations[0]);
+	run_sql(h, "bellhop.db", ROWS_OF_SCHEMA_1);
+}
+
+static void assert_works(house *h)
+{
+	bh_id first = keyed_in(h, 71, "a", "price"), second = keyed_in(h, 71, "a", "price");
+	g_autoptr(bh_delivery) blocked = delivery_of(h, second);
+	g_assert_cmpint(blocked->due_at, ==, BH_DUE_BLOCKED);
+	g_assert_cmpint(blocked->sequence, ==, 2);
+	apply_and_free(h, note_coalesced(first, second));
+	apply_and_free(h, note_record(1002, 1, BH_STATE_DELIVERED, 1, 0));
+	apply_and_free(h, note_move(1003, BH_STATE_PENDING));
+	apply_and_free(h, note_webhook(71, "17"));
+	apply_and_free(h, note_recovery(2001, 71, 0, 1004));
+	apply_and_free(h, note_recover(2001, 10));
+}
+
+static void a_database_of_schema_1_is_brought_up_and_works(void)
+{
+	house *h = house_open();
+	house_shut(h);
+	make_schema_1(h);
+
+	house_unshut(h);
+
+	g_autoptr(bh_delivery) pending = delivery_of(h, 1002);
+	g_autoptr(bh_delivery) test = delivery_of(h, 1003);
+	g_autoptr(bh_event) e = bh_reader_event(h->reader, 1001, NULL);
+	g_autoptr(bh_findings) f = bh_reader_findings(h->reader, 1001, NULL);
+	g_assert_cmpint(pending->due_at, ==, NOON);
+	g_assert_null(pending->order_key);
+	g_assert_null(pending->coalesce_key);
+	g_assert_cmpint(pending->sequence, ==, 0);
+	g_assert_cmpint(pending->superseded_by, ==, 0);
+	g_assert_false(pending->is_test);
+	g_assert_true(test->is_test);
+	g_assert_cmpint(test->then, ==, BH_TEST_ONLY);
+	g_assert_cmpint(e->hops, ==, 0);
+	g_assert_cmpuint(f->count, ==, 3);
+	g_assert_cmpint(f->rounds[2], ==, 0);
+	assert_works(h);
+
+	house_reopen(h);
+	g_autoptr(bh_delivery) delivered = delivery_of(h, 1002);
+	g_autoptr(bh_delivery) recovered = delivery_of(h, 1004);
+	g_autoptr(bh_snapshot) s = bh_store_load_directory(h->store, NULL);
+	g_assert_cmpint(delivered->state, ==, BH_STATE_DELIVERED);
+	g_assert_cmpint(recovered->state, ==, BH_STATE_PENDING);
+	g_assert_nonnull(bh_snapshot_manager(s, "17"));
+	g_assert_nonnull(bh_snapshot_webhook(s, 71));
+	house_close(h);
+}
+
+/* --- Damage -------------------------------------------------------------------------------------------------- */
+
 static void put_something(house *h)
 {
-	note *n = note_change(BH_CHANGE_WEBHOOK_PUT);
-	bh_webhook *w = n->change.webhook = bh_webhook_new();
-
-	w->id = 71;
-	w->revision = 1;
-	w->name = g_strdup("");
-	w->method = g_strdup("none");
-	w->settings = g_strdup("{}");
-	w->events = g_strsplit("*", ",", -1);
-	w->secret = bh_secret_random(32);
-	apply_and_free(h, n);
+	apply_and_free(h, note_webhook(71, NULL));
 }
 
 /* Somebody wrote to the file, or the disk did: the start names the row and what is wrong with it. */
@@ -158,6 +240,8 @@ static void a_damaged_row_of_the_directory_is_named(void)
 		{"UPDATE webhook SET events = '{}'", "array"},
 		{"UPDATE webhook SET headers = '[\"X-Name\"]'", "headers"},
 		{"UPDATE webhook SET secret = 'AAAA'", "seal.key"},
+		{"UPDATE webhook SET tls_key = 'AAAA'", "tls key"},
+		{"UPDATE webhook SET coalesce_fields = '7'", "array"},
 	};
 
 	for (size_t i = 0; i < G_N_ELEMENTS(rows); i++) {
@@ -185,7 +269,8 @@ static void damaged_words_in_a_row_are_an_error(void)
 	apply_and_free(h, note_record(id, 1, BH_STATE_DELIVERED, 1, 0));
 	house_shut(h);
 	run_sql(h, "bellhop.db",
-		"UPDATE attempt SET facts = 'delivered - 200'; UPDATE event SET findings = '71:perhaps:0'");
+		"UPDATE attempt SET facts = 'delivered - 200';"
+		"UPDATE event SET findings = findings || char(10) || '71:perhaps:0'");
 	house_unshut(h);
 
 	g_assert_null(bh_reader_attempts(h->reader, id, 0, 10, &error));
@@ -300,6 +385,8 @@ void add_opening_tests(void)
 	g_test_add_func("/store/lock/other_name", another_name_of_the_file_leads_to_the_same_lock);
 	g_test_add_func("/store/lock/link", a_lock_file_that_is_a_link_is_refused);
 	g_test_add_func("/store/file/newer_schema", a_newer_schema_is_refused);
+	g_test_add_func("/store/schema/frozen", a_schema_that_was_released_stays_as_it_is);
+	g_test_add_func("/store/schema/from_1", a_database_of_schema_1_is_brought_up_and_works);
 	g_test_add_func("/store/file/damaged_directory", a_damaged_row_of_the_directory_is_named);
 	g_test_add_func("/store/file/damaged_words", damaged_words_in_a_row_are_an_error);
 	g_test_add_func("/store/file/other_program", another_programs_database_is_left_alone);
