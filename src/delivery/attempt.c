@@ -160,14 +160,15 @@ static const bh_step *begin_script(bh_attempt *a)
 }
 
 /*
- * Of deliveries with one coalescing key only the newest is sent. This one's time has come, so the newest goes out now, and it
- * gives way. If the store cannot say, it is sent: one message too many harms nobody.
+ * Of deliveries with one coalescing key only the newest is sent. This one's time has come: it gives way to a newer one that
+ * went out or is about to, or else the newest goes out now in its place. If the store cannot say, it is sent: one message too many harms nobody.
  */
 static bool is_superseded(const bh_attempt *a, const bh_webhook *webhook, bh_id *ret_newest)
 {
 	*ret_newest = 0;
 	return webhook->coalesce > 0 && a->item->waiting.may_coalesce &&
-	       bh_reader_superseding(a->loop->reader, a->item->waiting.delivery, ret_newest, NULL) && *ret_newest;
+	       bh_reader_superseding(a->loop->reader, a->item->waiting.delivery, a->loop->now.wall, ret_newest, NULL) &&
+	       *ret_newest;
 }
 
 static const bh_step *give_way(bh_attempt *a, bh_id newest)

@@ -259,10 +259,11 @@ bool bh_reader_count(bh_reader *r, bh_id webhook, bh_state state, size_t most, s
 bool bh_reader_count_after(bh_reader *r, bh_id webhook, bh_state state, bh_id after, size_t most, size_t *ret, GError **error);
 
 /*
- * The newest delivery of the same webhook with the same coalescing key that is newer than `delivery` and waits or has been delivered
- * (what was waiting for a retry meanwhile is out of date); *ret 0: there is none.
+ * Who stands for a delivery of a coalescing key whose turn has come at `now`: of the newer ones with the same key (and webhook) the newest
+ * that was delivered, or is on its way (due by now, or attempted before); else the newest that waits still. *ret 0: nobody,
+ * and it is to be sent itself.
  */
-bool bh_reader_superseding(bh_reader *r, bh_id delivery, bh_id *ret, GError **error);
+bool bh_reader_superseding(bh_reader *r, bh_id delivery, bh_usec now, bh_id *ret, GError **error);
 
 /* The run of failures of a webhook; all zero: there is none. */
 bool bh_reader_streak(bh_reader *r, bh_id webhook, bh_streak *ret, GError **error);

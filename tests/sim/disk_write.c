@@ -202,18 +202,39 @@ static void note_alike(disk_row *row)
 	g_ptr_array_add(rows, row);
 }
 
-disk_row *disk_newer(const disk_row *row, bh_state one, bh_state other)
+disk_row *disk_newer_delivered(const disk_row *row)
 {
 	GPtrArray *rows = row->d.coalesce_key ? g_hash_table_lookup(row->lane->alike, row->d.coalesce_key) : NULL;
 	disk_row *newest = NULL;
 
 	for (guint i = 0; rows && i < rows->len; i++) {
-		disk_row *other_row = rows->pdata[i];
-		bool fits = other_row->d.state == one || other_row->d.state == other;
-		if (fits && other_row->d.id > (newest ? newest->d.id : row->d.id))
-			newest = other_row;
+		disk_row *other = rows->pdata[i];
+		if (other->d.state == BH_STATE_DELIVERED && other->d.id > (newest ? newest->d.id : row->d.id))
+			newest = other;
 	}
 	return newest;
+}
+
+/* Is it there, or on its way? */
+static bool has_set_out(const bh_delivery *d, bh_usec now)
+{
+	return d->state == BH_STATE_DELIVERED ||
+	       (d->state == BH_STATE_PENDING && (d->due_at <= now || d->attempts > 0));
+}
+
+disk_row *disk_superseding(const disk_row *row, bh_usec now)
+{
+	GPtrArray *rows = row->d.coalesce_key ? g_hash_table_lookup(row->lane->alike, row->d.coalesce_key) : NULL;
+	disk_row *out = NULL, *waits = NULL;
+
+	for (guint i = 0; rows && i < rows->len; i++) {
+		disk_row *other = rows->pdata[i];
+		if (has_set_out(&other->d, now) && other->d.id > (out ? out->d.id : row->d.id))
+			out = other;
+		if (other->d.state == BH_STATE_PENDING && other->d.id > (waits ? waits->d.id : row->d.id))
+			waits = other;
+	}
+	return out ? out : waits;
 }
 
 static void make(memory *m, bh_delivery *d)

@@ -151,7 +151,7 @@ const bh_delivery *memory_delivery(const memory *m, bh_id delivery)
 
 bh_id memory_newer_delivered(const memory *m, bh_id delivery)
 {
-	const disk_row *row = disk_find(m, delivery), *newer = disk_newer(row, BH_STATE_DELIVERED, BH_STATE_DELIVERED);
+	const disk_row *row = disk_find(m, delivery), *newer = disk_newer_delivered(row);
 
 	return newer ? newer->d.id : 0;
 }

@@ -74,6 +74,19 @@ static void what_fails_for_good_lets_the_next_one_follow(void)
 
 /* --- coalescing ----------------------------------------------------------------------------------------- */
 
+/* The delivery that was sent in place of this one: whose place it took may have given way in turn. */
+static bh_id sent_for(house *h, const bh_delivery *coalesced)
+{
+	bh_id id = coalesced->superseded_by;
+	for (;;) {
+		g_autoptr(bh_delivery) d = look(h, id);
+		g_assert_cmpint(d->id, >, coalesced->id);
+		if (d->state != BH_STATE_COALESCED)
+			return id;
+		id = d->superseded_by;
+	}
+}
+
 static void of_one_coalescing_key_only_the_newest_is_sent(void)
 {
 	house *h = open_house((const act *const[]){POLITE, NULL}, QUICK);
@@ -89,9 +102,53 @@ static void of_one_coalescing_key_only_the_newest_is_sent(void)
 	bh_delivery_free(await_state(h, other, BH_STATE_DELIVERED));
 	for (size_t i = 0; i < 4; i++) {
 		g_autoptr(bh_delivery) d = await_state(h, ids[i], BH_STATE_COALESCED);
-		g_assert_cmpint(d->superseded_by, ==, ids[4]);
+		g_assert_cmpint(sent_for(h, d), ==, ids[4]);
 		g_assert_cmpint(d->attempts, ==, 0);
 	}
+	g_assert_cmpuint(receiver_requests(h->receiver), ==, 2);
+	close_house(h);
+}
+
+static void a_steady_stream_is_thinned_to_one_a_window(void)
+{
+	house *h = open_house((const act *const[]){POLITE, NULL}, QUICK);
+	bh_webhook *w = edit_webhook(h);
+	w->coalesce = 500 * BH_MILLISECOND;
+	put_webhook(h, w);
+	start_loops(h);
+	bh_id first = 0, last = 0;
+	bh_usec began = bh_clock_wall();
+	while (bh_clock_wall() - began < 2 * BH_SECOND) {
+		last = hand_over_as(h, &(wish){.coalesce_key = "price 12", .delay = 500 * BH_MILLISECOND});
+		first = first ? first : last;
+		g_usleep(10000);
+	}
+	bh_usec took = bh_clock_wall() - began;
+	bh_delivery_free(await_state(h, last, BH_STATE_DELIVERED));
+	bh_delivery_free(await_state(h, first, BH_STATE_COALESCED));
+	g_assert_cmpuint(receiver_requests(h->receiver), <=, (guint)(took / (500 * BH_MILLISECOND)) + 2);
+	close_house(h);
+}
+
+static void what_waited_for_a_retry_gives_way_to_what_was_delivered(void)
+{
+	static const act MOODY[] = {{READ},
+				    {SEND, "HTTP/1.1 500 Oh\r\nContent-Length: 0\r\n\r\n"},
+				    {READ},
+				    {SEND, "HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n"},
+				    {HOLD}};
+	const char *const soon[] = {"retry_schedule=1s", "retry_jitter_first=0s", NULL};
+	house *h = open_house((const act *const[]){MOODY, NULL}, soon);
+	bh_webhook *w = edit_webhook(h);
+	w->coalesce = BH_MILLISECOND;
+	put_webhook(h, w);
+	start_loops(h);
+	bh_id old = hand_over_as(h, &(wish){.coalesce_key = "price 12"});
+	await_requests(h, 1);
+	bh_id newer = hand_over_as(h, &(wish){.coalesce_key = "price 12"});
+	bh_delivery_free(await_state(h, newer, BH_STATE_DELIVERED));
+	g_autoptr(bh_delivery) d = await_state(h, old, BH_STATE_COALESCED);
+	g_assert_cmpint(d->superseded_by, ==, newer);
 	g_assert_cmpuint(receiver_requests(h->receiver), ==, 2);
 	close_house(h);
 }
@@ -337,6 +394,8 @@ int main(int argc, char **argv)
 	TEST(deliveries_with_one_key_go_one_after_the_other);
 	TEST(what_fails_for_good_lets_the_next_one_follow);
 	TEST(of_one_coalescing_key_only_the_newest_is_sent);
+	TEST(a_steady_stream_is_thinned_to_one_a_window);
+	TEST(what_waited_for_a_retry_gives_way_to_what_was_delivered);
 	TEST(coalescing_that_was_switched_off_sends_all);
 	TEST(long_failure_disables_and_holds);
 	TEST(a_run_of_failures_survives_a_restart_and_a_success_ends_it);

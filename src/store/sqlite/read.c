@@ -210,25 +210,51 @@ bool bh_sqlite_count_after(bh_reader *r, bh_id webhook, bh_state state, bh_id af
 	return true;
 }
 
-/* CROSS JOIN keeps them in this order: the one delivery, then the end of its key's range. */
+/*
+ * CROSS JOIN keeps them in this order: the one delivery, then the end of its key's range. Nearly always the first row of it
+ * decides: those that are not due yet are few.
+ */
+static const bh_sql SUPERSEDED = {
+	BH_SQL_SUPERSEDED,
+	"look for a newer delivery of a coalescing key that is on its way",
+	"SELECT newer.id FROM delivery AS old CROSS JOIN delivery AS newer INDEXED BY delivery_coalescing"
+	" WHERE old.id = ?1 AND newer.webhook_id = old.webhook_id AND newer.coalesce_key = old.coalesce_key"
+	" AND newer.id > ?1 AND (newer.state = 3 OR (newer.state = 2 AND (newer.at <= ?2 OR newer.attempts > 0)))"
+	" ORDER BY newer.id DESC LIMIT 1",
+};
 static const bh_sql SUPERSEDING = {
 	BH_SQL_SUPERSEDING,
 	"look for a newer delivery of a coalescing key",
 	"SELECT newer.id FROM delivery AS old CROSS JOIN delivery AS newer INDEXED BY delivery_coalescing"
 	" WHERE old.id = ?1 AND newer.webhook_id = old.webhook_id AND newer.coalesce_key = old.coalesce_key"
-	" AND newer.state IN (2, 3) AND newer.id > ?1 ORDER BY newer.id DESC LIMIT 1",
+	" AND newer.state = 2 AND newer.id > ?1 ORDER BY newer.id DESC LIMIT 1",
 };
 
-bool bh_sqlite_superseding(bh_reader *r, bh_id delivery, bh_id *ret, GError **error)
+/* The id that the statement finds; 0: none. */
+static bool find_newer(bh_rows *rows, bh_id delivery, bh_id *ret, GError **error)
 {
-	g_auto(bh_rows) rows = bh_rows_of(bh_sqlite_db_of(r), &SUPERSEDING, error);
+	if (!rows->stmt)
+		return false;
+	bh_bind_int(rows, 1, delivery);
+	*ret = bh_rows_next(rows, error) ? bh_int_at(rows, 0) : 0;
+	return !rows->failed;
+}
 
-	if (!rows.stmt)
+bool bh_sqlite_superseding(bh_reader *r, bh_id delivery, bh_usec now, bh_id *ret, GError **error)
+{
+	bh_db *db = bh_sqlite_db_of(r);
+	bh_id found = 0;
+	g_auto(bh_rows) on_its_way = bh_rows_of(db, &SUPERSEDED, error);
+
+	if (on_its_way.stmt)
+		bh_bind_int(&on_its_way, 2, now);
+	if (!find_newer(&on_its_way, delivery, &found, error))
 		return false;
-	bh_bind_int(&rows, 1, delivery);
-	bh_id found = bh_rows_next(&rows, error) ? bh_int_at(&rows, 0) : 0;
-	if (rows.failed)
-		return false;
+	if (!found) {
+		g_auto(bh_rows) waiting = bh_rows_of(db, &SUPERSEDING, error);
+		if (!find_newer(&waiting, delivery, &found, error))
+			return false;
+	}
 	*ret = found;
 	return true;
 }
