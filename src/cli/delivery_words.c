@@ -16,8 +16,13 @@ char *bh_delivery_why(const bh_view *view, const bh_json *json, uint32_t deliver
 	g_autofree char *newer = bh_member_shown(json, delivery, "superseded_by");
 	g_autofree char *earlier = bh_delivery_waits_for(view, json, delivery);
 	GString *why = g_string_new(reason ? reason : "");
-	if (newer)
-		g_string_append_printf(why, " The newer %s went in its place.", newer);
+	if (newer && why->len) { /* the reason tells of a newer one: here is which */
+		if (why->str[why->len - 1] == '.')
+			g_string_truncate(why, why->len - 1);
+		g_string_append_printf(why, ": %s.", newer);
+	} else if (newer) {
+		g_string_append_printf(why, "The newer %s was sent in its place.", newer);
+	}
 	if (earlier)
 		g_string_append_printf(why, " It waits until %s has ended.", earlier);
 	char *text = g_strstrip(g_string_free(why, FALSE));

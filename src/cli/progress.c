@@ -11,8 +11,9 @@ char *bh_progress_left(const bh_progress *progress)
 	if (progress->per_second <= 0)
 		return NULL;
 	int64_t left = MAX(0, progress->total - progress->done);
-	bh_usec span = (MIN(left / progress->per_second, YEAR) + 1) * BH_SECOND;
-	g_autofree char *text = bh_text_span(span);
+	int64_t seconds = MIN(left / progress->per_second, YEAR) + 1;
+	g_autofree char *text =
+		seconds < 60 ? g_strdup_printf("%d s", (int)seconds) : bh_text_span(seconds * BH_SECOND);
 	return g_strdup_printf("about %s", text);
 }
 

@@ -101,6 +101,12 @@ static char *spelt_count(int64_t count)
 	return g_strdup_printf("%" G_GINT64_FORMAT " %s", count, count == 1 ? "delivery" : "deliveries");
 }
 
+static void print_nothing(const bh_call *call)
+{
+	bh_printf("nothing to recover: no delivery of webhook %s failed for good (--since %s)\n",
+		  bh_args_operand(call->args, 0), bh_args_one(call->args, "since"));
+}
+
 static bh_exit print_count(const bh_call *call, const bh_reply *reply)
 {
 	if (call->json) {
@@ -111,12 +117,10 @@ static bh_exit print_count(const bh_call *call, const bh_reply *reply)
 	(void)bh_member_int(reply->json, 0, "count", &count); /* an answer without it counts as none */
 	g_autofree char *spelt = spelt_count(count);
 	const char *more = bh_member_true(reply->json, 0, "more") ? "more than " : "";
-	const char *webhook = bh_args_operand(call->args, 0), *since = bh_args_one(call->args, "since");
 	if (count)
-		bh_printf("%s%s of webhook %s would be sent again\n", more, spelt, webhook);
+		bh_printf("%s%s of webhook %s would be sent again\n", more, spelt, bh_args_operand(call->args, 0));
 	else
-		bh_printf("nothing to recover: no delivery of webhook %s failed for good (--since %s)\n", webhook,
-			  since);
+		print_nothing(call);
 	return BH_EXIT_DONE;
 }
 
@@ -151,7 +155,7 @@ static bool is_running(const bh_reply *recovery)
 	return bh_member_is(recovery->json, 0, "state", "running");
 }
 
-/* Over the line before, to its end; with an empty line that one vanishes. */
+/* Over the line before. */
 static void draw(const bh_reply *recovery, bh_screen screen)
 {
 	g_autoptr(GString) line = g_string_new("\r");
@@ -164,10 +168,15 @@ static void draw(const bh_reply *recovery, bh_screen screen)
 static void say_start(const bh_call *call, const bh_reply *recovery, const char *id)
 {
 	bh_progress progress = progress_of(recovery);
+	if (progress.total == 0) {
+		if (bh_args_has(call->args, "detach"))
+			print_nothing(call);
+		return; /* else the end says it */
+	}
 	g_autofree char *spelt = spelt_count(progress.total);
 	g_autofree char *left = bh_progress_left(&progress);
 	bh_printf("recovery %s: %s of webhook %s to send again", id, spelt, bh_args_operand(call->args, 0));
-	if (left && progress.total)
+	if (left)
 		bh_printf(", %" G_GINT64_FORMAT " a second (%s)", progress.per_second, left);
 	bh_printf("\n");
 	fflush(stdout);
@@ -210,10 +219,11 @@ static bh_exit say_end(const bh_call *call, const bh_reply *recovery, const char
 	} else if (!done) {
 		bh_printf("recovery %s was cancelled: %" G_GINT64_FORMAT " of %" G_GINT64_FORMAT " sent again\n", id,
 			  p.done, p.total);
+	} else if (p.total == 0) {
+		print_nothing(call);
 	} else {
 		bh_printf("recovery %s is done: %s on the way again\n", id, spelt);
-		if (p.done)
-			bh_remark("What becomes of them: bellhop delivery list --webhook %s", webhook);
+		bh_remark("What becomes of them: bellhop delivery list --webhook %s", webhook);
 	}
 	return done ? BH_EXIT_DONE : BH_EXIT_FAILED;
 }
@@ -231,10 +241,10 @@ bh_exit bh_run_recover(bh_call *call, GError **error)
 
 	g_autofree char *id = bh_member_text(recovery->json, 0, "id");
 	bool detach = bh_args_has(call->args, "detach") || !id;
-	if (!call->json)
-		say_start(call, recovery, id ? id : "?");
-	else if (detach)
+	if (call->json && detach)
 		bh_print_body(recovery);
+	else if (!call->json)
+		say_start(call, recovery, id ? id : "?");
 	if (!detach)
 		recovery = watch(call, recovery, id, error);
 	if (!recovery)

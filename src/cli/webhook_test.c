@@ -44,10 +44,10 @@ static bh_reply *wait_until_enabled(bh_call *call, bh_watch *watch, GError **err
 static const char *held_sentence(const char *held)
 {
 	static const char *const sentences[][2] = {
-		{"all", "What it held is sent now, the oldest first."},
-		{"newest", "Of what it held only the newest is sent."},
-		{"none", "What it held is not sent any more."},
-		{"keep", "What it held stays held."},
+		{"all", " What it held is sent now, the oldest first."},
+		{"newest", " Of what it held only the newest is sent."},
+		{"none", " What it held is not sent any more."},
+		{"keep", " What it held stays held."},
 	};
 	for (size_t i = 0; held && i < G_N_ELEMENTS(sentences); i++)
 		if (strcmp(held, sentences[i][0]) == 0)
@@ -60,7 +60,7 @@ static void print_enabled(const bh_call *call, const bh_watch *watch, bool enabl
 	const char *id = bh_args_operand(call->args, 0);
 	const char *held = bh_args_one(call->args, "held");
 	if (enabled) {
-		bh_printf("\nwebhook %s is enabled again. %s\n", id, held_sentence(held));
+		bh_printf("\nwebhook %s is enabled again.%s\n", id, held_sentence(held));
 		if (!held)
 			bh_remark("What is still held, if anything: bellhop delivery list --webhook %s --state held",
 				  id);

@@ -99,6 +99,15 @@ static char *certificate_words(const bh_view *view, const bh_json *json, uint32_
 	return pem_words(view, json, webhook, "certificate", "certificate_expires_at", "shown to the receiver");
 }
 
+static char *disabling_words(const bh_view *view, const bh_json *json, uint32_t webhook)
+{
+	bh_usec at;
+	if (!bh_member_time(json, webhook, "disables_at", &at))
+		return NULL;
+	g_autofree char *moment = bh_text_moment(at, view->now);
+	return g_strdup_printf("%s, if nothing can be delivered until then", moment);
+}
+
 static char *warning_words(const bh_view *view, const bh_json *json, uint32_t webhook)
 {
 	GString *text = g_string_new(NULL);
@@ -152,7 +161,7 @@ const bh_view_row BH_WEBHOOK_VIEW[] = {
 	{"because", "disabled_reason"},
 	{"since", "disabled_at", BH_VIEW_TIME},
 	{"failing since", "failing_since", BH_VIEW_TIME, .paint = BH_WARN},
-	{"will be disabled at", "disables_at", BH_VIEW_TIME, .paint = BH_WARN},
+	{"will be disabled at", NULL, BH_VIEW_WORDS, .paint = BH_WARN, .words = disabling_words},
 	{"warning", NULL, BH_VIEW_WORDS, .paint = BH_WARN, .words = warning_words},
 	{"old secret until", "old_secret_until", BH_VIEW_TIME},
 	{"made", "created_at", BH_VIEW_TIME},

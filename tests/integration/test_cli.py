@@ -508,6 +508,7 @@ def test_what_failed_is_recovered(one_try, receiver):
     assert one_try.run("recovery", "cancel", recovery, check=False).returncode == 1
     none = one_try.run("recover", webhook, "--since", "1h", "--dry-run")
     assert none.returncode == 0 and none.stdout.startswith("nothing to recover")
+    assert one_try.run("recover", webhook, "--since", "1h").stdout == none.stdout
     early = one_try.run("recover", webhook, "--since", "30d", check=False)
     assert early.returncode == 1 and "/since" in early.stderr
     one_try.run("webhook", "set", webhook, "--disable")
@@ -586,7 +587,7 @@ def test_what_was_coalesced_names_what_went_instead(bellhop, site, receiver):
     wait_state(site, events[0], "coalesced")
     sent = site.get(f"/v1/deliveries?event_id={events[2]}").ok()["data"][0]["id"]
     explained = bellhop.run("explain", events[0]).stdout
-    assert re.search(rf"coalesced +coalesced .*The newer {sent} went in its place", explained)
+    assert re.search(rf"coalesced +coalesced .*in its place: {sent}\.", explained)
     overtaken = site.get(f"/v1/deliveries?event_id={events[0]}").ok()["data"][0]["id"]
     assert re.search(rf"sent in its place +{sent}", bellhop.run("delivery", "show", overtaken).stdout)
     assert len(receiver.requests) == 1
@@ -654,7 +655,7 @@ def test_recover_tells_start_and_end_in_plain_lines(played):
     })  # fmt: skip
     done = without_server("recover", WEBHOOK, "--since", "2d", "--rate", "20", *double.options)
     assert done.returncode == 0, done.stderr
-    assert done.stdout.splitlines() == [f"recovery {RECOVERY}: 137 deliveries of webhook {WEBHOOK} to send again, 20 a second (about 7.0 s)",
+    assert done.stdout.splitlines() == [f"recovery {RECOVERY}: 137 deliveries of webhook {WEBHOOK} to send again, 20 a second (about 7 s)",
                                         f"recovery {RECOVERY} is done: 137 deliveries on the way again"]  # fmt: skip
     assert done.stderr == f"What becomes of them: bellhop delivery list --webhook {WEBHOOK}\n"
     assert double.bodies_of(f"/v1/webhooks/{WEBHOOK}/recover")[0]["per_second"] == 20
@@ -666,7 +667,7 @@ def test_recover_draws_a_bar_on_a_terminal(played):
         f"GET /v1/recoveries/{RECOVERY}": [recovery(68), recovery(137, "done")],
     })  # fmt: skip
     shown = on_a_terminal("recover", WEBHOOK, "--since", "2d", *double.options)
-    assert "\r[----" in shown and "\r[####" in shown and "68 of 137  about 4.0 s left\033[K" in shown and "is done" in shown
+    assert "\r[----" in shown and "\r[####" in shown and "68 of 137  about 4 s left\033[K" in shown and "is done" in shown
     plain = on_a_terminal("recover", WEBHOOK, "--since", "2d", *double.options, env={"TERM": "dumb"})
     assert "[#" not in plain and "is done" in plain
 
@@ -770,7 +771,7 @@ def test_explain_and_replay_tell_of_what_waits_and_what_went_instead(played):
         "GET /v1/deliveries/dlv_2": delivery("pending", waits_for_earlier=True, order_key="41"),
     })  # fmt: skip
     explained = without_server("explain", "evt_04f2k8m1q7zr0", *double.options).stdout
-    assert re.search(r"coalesced +coalesced .*The newer dlv_04f2k8m1q7zr9 went in its place", explained)
+    assert re.search(r"coalesced +coalesced .*The newer dlv_04f2k8m1q7zr9 was sent in its place", explained)
     assert re.search(r'replay 1 .*triggered +pending .*waits until an earlier one with the order key "41"', explained)
     replayed = without_server("event", "replay", "evt_04f2k8m1q7zr0", "--webhook", WEBHOOK, *double.options)
     assert replayed.returncode == 0 and replayed.stdout.startswith("replayed event evt_04f2k8m1q7zr0\n") and "dlv_2" in replayed.stdout

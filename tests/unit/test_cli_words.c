@@ -49,8 +49,8 @@ static void a_webhook_says_how_it_is_sent_to(void)
 		{"{\"tls\":null}", NULL, "client certificate"},
 		{"{\"failing_since\":\"2026-01-01T09:00:00Z\"}", "2026-01-01 09:00:00 +0000 (3 h ago)",
 		 "failing since"},
-		{"{\"disables_at\":\"2026-01-02T12:00:00Z\"}", "2026-01-02 12:00:00 +0000 (in 24 h)",
-		 "will be disabled at"},
+		{"{\"disables_at\":\"2026-01-02T12:00:00Z\"}",
+		 "2026-01-02 12:00:00 +0000 (in 24 h), if nothing can be delivered until then", "will be disabled at"},
 		{"{\"warnings\":[{\"code\":\"a\",\"sentence\":\"One.\"},{\"code\":\"b\",\"sentence\":\"T\\u001bwo.\"}]}",
 		 "One.\n              T\\u001bwo.\n", "warning"},
 		{"{\"warnings\":[]}", NULL, "warning"},
@@ -96,9 +96,8 @@ static void a_delivery_says_what_it_waits_for_and_what_went_instead(void)
 	} rows[] = {
 		{"{\"reason\":null}", NULL},
 		{"{\"reason\":\"No attempt is left.\"}", "No attempt is left."},
-		{"{\"reason\":\"A newer one waits.\",\"superseded_by\":\"dlv_2\"}",
-		 "A newer one waits. The newer dlv_2 went in its place."},
-		{"{\"superseded_by\":\"dlv_2\"}", "The newer dlv_2 went in its place."},
+		{"{\"reason\":\"A newer one was sent.\",\"superseded_by\":\"dlv_2\"}", "A newer one was sent: dlv_2."},
+		{"{\"superseded_by\":\"dlv_2\"}", "The newer dlv_2 was sent in its place."},
 		{"{\"waits_for_earlier\":true,\"order_key\":\"4711\"}",
 		 "It waits until an earlier one with the order key \"4711\" has ended."},
 		{"{\"waits_for_earlier\":true}", "It waits until an earlier one has ended."},
@@ -120,7 +119,7 @@ static void a_line_shows_how_far_it_is(void)
 		int width;
 		const char *line;
 	} rows[] = {
-		{{0, 100, 20}, 60, "[------------------------------]  0 of 100  about 6.0 s left"},
+		{{0, 100, 20}, 60, "[--------------------------------]  0 of 100  about 6 s left"},
 		{{50, 100, 0}, 80, "[####################--------------------]  50 of 100"},
 		{{100, 100, 20}, 80, "[########################################]  100 of 100"},
 		{{0, 0, 20}, 80, "[----------------------------------------]  0 of 0"},
