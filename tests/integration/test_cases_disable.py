@@ -77,6 +77,7 @@ def test_disable_needs_time_a_short_outage_disables_nothing(install, scripted):
     assert after["enabled"] and after["failing_since"] is None and after["disables_at"] is None and after["warnings"] == []
 
 
+@pytest.mark.smoke
 def test_disable_needs_time_and_gives_notice(install, scripted):
     """
     disable-needs-time: many failures at once disable nothing; a long run does, after two warnings, with a reason. What comes then

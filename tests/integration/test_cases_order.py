@@ -60,6 +60,7 @@ def test_order_first_attempts(install, scripted):
     assert {request.id: request.json["sequence"] for request in receiver.requests} == place, "the sequence is the posted order, without gaps"
 
 
+@pytest.mark.smoke
 def test_order_first_attempts_with_failures(install, scripted):
     """order-first-attempts: a later one waits until the earlier is delivered, also when that takes several attempts and a restart."""
     receiver = scripted("request 1-2 per id chance 40: reply 500\nrequest: wait 0ms..50ms; reply 200", seed=3)
@@ -144,7 +145,7 @@ def test_order_by_property_and_its_neighbours(install, scripted):
 
 
 def test_order_first_attempts_without_an_order(site, scripted):
-    """order-first-attempts, without order_by: every body carries its time, and with the webhook-id that sorts into the posted order."""
+    """order-first-attempts, without order_by: every body carries its time and an id that grows: either sorts into the posted order."""
     receiver = scripted("request: wait 0ms..50ms; reply 200")
     site.webhook(receiver.url())
     events = []
@@ -153,6 +154,8 @@ def test_order_first_attempts_without_an_order(site, scripted):
     wait_for(lambda: len(receiver.requests) == 60, "all to arrive", within=30)
     assert all("sequence" not in request.json for request in receiver.requests)
     assert [request.id for request in sorted(receiver.requests, key=lambda request: (request.json["timestamp"], request.id))] == events
+    assert sorted(receiver.ids) == events
+    assert all(request.json["id"] == request.id for request in receiver.requests)
 
 
 # --- Coalescing ---------------------------------------------------------------------------------
@@ -184,6 +187,7 @@ def shown_coalesced(site, events, newest):
     return found
 
 
+@pytest.mark.smoke
 def test_coalescing_sends_the_newest_of_forty(site, scripted):
     receiver = scripted()
     webhook = site.webhook(receiver.url(), coalesce=COALESCE)

@@ -141,6 +141,7 @@ def test_a_rate_limit_can_be_lifted_while_deliveries_wait(install, scripted):
 BREAKER = {"breaker_failures": "5", "probe_first": "400ms", "probe_max": "800ms", "retry_schedule": ",".join(["1s"] * 9)}
 
 
+@pytest.mark.smoke
 def test_a_dead_receiver_hears_nothing_but_probes(install, scripted):
     """After five failures to connect nothing but probes is sent, no attempts are spent meanwhile; when it is back, all flows."""
     receiver = scripted("connection: reset")

@@ -86,6 +86,7 @@ def test_recover_counts_first_keeps_its_rate_and_ends(failed):
     assert site.post(f"{failed.path}/recover", json={"since": failed.began, "dry_run": True}).ok(200)["count"] == 0
 
 
+@pytest.mark.smoke
 def test_recover_goes_on_after_a_restart(failed):
     recovery = failed.site.post(f"{failed.path}/recover", json={"since": failed.began, "per_second": 10}).ok(202)
     wait_for(lambda: len(failed.arrived()) >= 8, "some to be sent")
