@@ -130,6 +130,7 @@ static bool loop_init(bh_loop *loop, int number, const bh_loops_rooms *rooms, co
 		.guard = guard,
 		.user_agent = "Bellhop/" BH_VERSION,
 		.ca_file = settings->ca_file && *settings->ca_file ? settings->ca_file : NULL,
+		.proxy = settings->proxy,
 		.connections_max = (long)limits.in_flight_max,
 		.dns_timeout = settings->dns_timeout,
 		.connect_timeout = settings->connect_timeout,

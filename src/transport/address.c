@@ -41,6 +41,22 @@ bool bh_address_of(const struct sockaddr *socket, bh_address *ret, unsigned *ret
 	return true;
 }
 
+struct sockaddr_storage bh_address_socket(const bh_address *a, unsigned port)
+{
+	struct sockaddr_storage s = {0};
+	struct sockaddr_in in = {.sin_family = AF_INET, .sin_port = htons((in_port_t)port)};
+	struct sockaddr_in6 in6 = {.sin6_family = AF_INET6, .sin6_port = htons((in_port_t)port)};
+
+	if (a->family == AF_INET) {
+		memcpy(&in.sin_addr, a->bytes, 4);
+		memcpy(&s, &in, sizeof in);
+	} else {
+		memcpy(&in6.sin6_addr, a->bytes, 16);
+		memcpy(&s, &in6, sizeof in6);
+	}
+	return s;
+}
+
 static unsigned size_of(const bh_address *a)
 {
 	return a->family == AF_INET ? 4 : 16;

@@ -21,6 +21,7 @@ bool bh_address_read(const char *text, bh_address *ret);
 const char *bh_address_text(const bh_address *a, char buffer[BH_ADDRESS_TEXT_SIZE]);
 /* Address and port of a socket; false: neither IPv4 nor IPv6. */
 bool bh_address_of(const struct sockaddr *socket, bh_address *ret, unsigned *ret_port);
+struct sockaddr_storage bh_address_socket(const bh_address *a, unsigned port);
 bool bh_address_equal(const bh_address *a, const bh_address *b);
 
 /*

@@ -243,20 +243,21 @@ static bh_usec moment(const bh_transfer *x, CURLINFO info)
 static void measure(bh_transfer *x)
 {
 	bh_answer *a = &x->answer;
-	const bh_target *target = &x->route->target;
 	long new_connections = 0;
-	bh_address literal;
 
+	a->total = bh_mono_since(x->transport->now.mono, x->started);
+	if (x->stage < BH_STAGE_START)
+		return; /* libcurl would tell of the handle's last request */
 	curl_easy_getinfo(x->easy, CURLINFO_NUM_CONNECTS, &new_connections);
 	if (new_connections > 0 || x->stage < BH_STAGE_EXCHANGE) {
-		a->dns = bh_address_read(target->host, &literal) ? -1 : moment(x, CURLINFO_NAMELOOKUP_TIME_T);
+		a->dns = x->resolved;
 		a->connect = moment(x, CURLINFO_CONNECT_TIME_T);
-		a->tls = target->https ? moment(x, CURLINFO_APPCONNECT_TIME_T) : -1;
+		a->tls = x->route->target.https ? moment(x, CURLINFO_APPCONNECT_TIME_T) : -1;
 	}
 	if (x->head_complete)
 		a->first_byte = moment(x, CURLINFO_STARTTRANSFER_TIME_T);
 	/* libcurl only measures to the last thing it saw; whatever we stopped took until now. */
-	a->total = MAX(moment(x, CURLINFO_TOTAL_TIME_T), bh_mono_since(x->transport->now.mono, x->started));
+	a->total = MAX(moment(x, CURLINFO_TOTAL_TIME_T), a->total);
 }
 
 static void write_address(char *ret, size_t size, const char *ip, unsigned port)
@@ -271,7 +272,8 @@ static void name_address(bh_transfer *x)
 	char *ip = NULL;
 	long port = 0;
 
-	curl_easy_getinfo(x->easy, CURLINFO_PRIMARY_IP, &ip);
+	if (!x->transport->proxy && x->stage >= BH_STAGE_START) /* a proxy's address tells nothing of the receiver */
+		curl_easy_getinfo(x->easy, CURLINFO_PRIMARY_IP, &ip);
 	curl_easy_getinfo(x->easy, CURLINFO_PRIMARY_PORT, &port);
 	if (ip && *ip)
 		write_address(x->answer.address, sizeof x->answer.address, ip, (unsigned)port);

@@ -56,6 +56,7 @@ static void explain_timeout(bh_transfer *x)
 	switch (x->stage) {
 	case BH_STAGE_NEW:
 	case BH_STAGE_RESOLVE:
+	case BH_STAGE_START:
 		bh_failure_say(x, BH_CAUSE_DNS, "No name server told the address of \"%.120s\" in time (%.1f s).", host,
 			       waited);
 		break;
@@ -151,6 +152,10 @@ void bh_failure_explain(bh_transfer *x, CURLcode code)
 {
 	if (x->refused_by && !x->opened) {
 		bh_failure_refused(x, x->refused_by, bh_guard_rule_sentence(x->refused_by));
+		return;
+	}
+	if (code == CURLE_COULDNT_RESOLVE_PROXY || bh_failure_is_proxys(x)) {
+		bh_failure_proxy(x, code);
 		return;
 	}
 	switch (code) {

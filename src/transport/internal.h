@@ -3,21 +3,35 @@
 
 #include "transport/address.h"
 #include "transport/guard_internal.h"
+#include "transport/names.h"
 #include "transport/transport.h"
 
 #include <curl/curl.h>
 #include <stdatomic.h>
 #include <sys/epoll.h>
 
-/* --- Routes: where a URL leads (route.c) ------------------------------------------------------ */
+/* --- Routes: where a URL leads (route.c), and endpoints: where it ends (endpoint.c) ---------------- */
 
 /* One scheme, host and port: what connections are kept for. Counted: routes and sockets hold it. */
 typedef struct bh_endpoint {
 	int refs;
 	char *key;
+	char *host;
+	unsigned port;
+	bool fixed; /* an address, or a name that means one: nothing to look up */
+	bool multiplexes; /* spoke HTTP/2 when it last answered */
+	unsigned open; /* connections to it */
 	GQueue idle; /* bh_socket: kept connections that nobody uses just now */
 	uint64_t weeded; /* the turn in which they were last looked at */
 	CURLSH *tls_sessions; /* borrowed of the routes */
+
+	bh_lookup *lookup; /* under way; NULL: none */
+	GArray *addresses; /* bh_address, of the last one that found any; NULL: none yet */
+	bh_mono looked_up; /* when that was */
+	uint64_t failed_in_turn; /* the turn in which the last one failed */
+	char *line; /* the addresses as libcurl is told them */
+	uint64_t told; /* the telling of the routes in which it was; 0: not yet */
+	guint turn_of_address; /* through a proxy: which of them is tried next */
 } bh_endpoint;
 
 /* A URL that passed the guard. Counted: the cache and transfers hold it. */
@@ -28,7 +42,21 @@ typedef struct bh_route {
 	bh_endpoint *endpoint;
 } bh_route;
 
-typedef struct bh_routes bh_routes;
+/*
+ * libcurl keeps 8 TLS sessions in one share, far too few for a node with hundreds of receivers, and a full
+ * handshake costs forty times a request. So endpoints are spread over several shares.
+ */
+#define BH_TLS_SHARES 32
+
+typedef struct bh_routes {
+	bh_guard *guard;
+	GHashTable *by_url; /* url -> bh_route */
+	GHashTable *endpoints; /* key -> bh_endpoint, as long as anybody holds it */
+	CURLSH *tls_sessions[BH_TLS_SHARES];
+	GPtrArray *untold; /* names that libcurl shall forget the addresses of, "-host:port" */
+	uint64_t telling; /* grows when something may have been forgotten that is still needed */
+} bh_routes;
+
 bh_routes *bh_routes_new(bh_guard *guard);
 void bh_routes_free(bh_routes *r); /* after the last easy handle: they use the TLS sessions */
 void bh_routes_use_guard(bh_routes *r, bh_guard *guard);
@@ -37,8 +65,38 @@ bh_guard *bh_routes_guard(const bh_routes *r);
 /* NULL: refused, by *ret_rule. Else counted for the caller. */
 bh_route *bh_routes_find(bh_routes *r, const char *url, const char **ret_rule, GError **error);
 void bh_route_unref(bh_routes *r, bh_route *route);
+
+/* What libcurl has to learn before a connection to the endpoint is made, behind `list` (CURLOPT_RESOLVE). */
+struct curl_slist *bh_routes_tell(bh_routes *r, struct curl_slist *list, bh_endpoint *e);
+void bh_routes_untell(bh_routes *r, const bh_endpoint *e);
+CURLSH *bh_routes_sessions(bh_routes *r, const char *key);
+
+bh_endpoint *bh_endpoint_find(bh_routes *r, const char *scheme, const char *host, unsigned port); /* counted */
 bh_endpoint *bh_endpoint_ref(bh_endpoint *e);
 void bh_endpoint_unref(bh_routes *r, bh_endpoint *e);
+
+typedef enum bh_name_state {
+	BH_NAME_KNOWN,
+	BH_NAME_AWAITED, /* the transport is woken when that changes */
+	BH_NAME_UNKNOWN, /* the look-up failed */
+} bh_name_state;
+bh_name_state bh_endpoint_name(bh_transport *t, bh_endpoint *e);
+
+/* --- The proxy that everything goes through (proxy.c) ------------------------------------------------ */
+
+typedef struct bh_proxy {
+	bool socks;
+	char *host, *user, *password; /* the latter two NULL: none */
+	unsigned port;
+	bh_endpoint *endpoint;
+} bh_proxy;
+
+/* NULL: the setting cannot be used; the message does not repeat it, for it may hold a password. */
+bh_proxy *bh_proxy_new(const char *setting, bh_routes *routes, GError **error);
+void bh_proxy_free(bh_proxy *p, bh_routes *routes);
+void bh_proxy_set(CURL *easy, const bh_proxy *p); /* NULL: none, whatever the environment says */
+/* Judges the target's addresses and picks one, for the proxy to connect to. False: the guard lets none through, by x->refused_by. */
+bool bh_proxy_pick_address(bh_transfer *x);
 
 /* --- Sockets: which are watched for what (sockets.c) ------------------------------------------- */
 
@@ -60,16 +118,19 @@ void bh_sockets_weed(bh_sockets *s, bh_endpoint *endpoint, uint64_t turn);
 /* --- Transfers ------------------------------------------------------------------------------------- */
 
 /*
- *   SPARE -> NEW -> RESOLVE -> CONNECT -> SECURE -> EXCHANGE -> OVER -> REPORT -> SPARE
+ *   SPARE -> NEW -> RESOLVE -> SHARE -> START -> CONNECT -> SECURE -> EXCHANGE -> OVER -> REPORT -> SPARE
  *
- * A kept connection goes from RESOLVE to EXCHANGE at once, http has no SECURE, whatever fails is OVER. The stage is
- * also the queue in which the transfer stands, in the order in which they entered it.
+ * What needs no look-up passes RESOLVE at once, and SHARE is for HTTP/2. A kept connection goes from START to EXCHANGE, http
+ * has no SECURE, whatever fails is OVER. The stage is also the queue in which the transfer stands, in the order
+ * in which they entered it.
  */
 typedef enum bh_stage {
 	BH_STAGE_SPARE,
-	BH_STAGE_NEW, /* libcurl does not know of it yet */
-	BH_STAGE_RESOLVE, /* from here to EXCHANGE in libcurl's hands */
-	BH_STAGE_CONNECT,
+	BH_STAGE_NEW, /* until the next turn */
+	BH_STAGE_RESOLVE, /* its name is being looked up */
+	BH_STAGE_SHARE, /* another one makes the connection that this one will use too */
+	BH_STAGE_START, /* from here to EXCHANGE in libcurl's hands */
+	BH_STAGE_CONNECT, /* through a proxy: until that one has connected */
 	BH_STAGE_SECURE,
 	BH_STAGE_EXCHANGE, /* the request is on its way, or the answer */
 	BH_STAGE_OVER, /* the answer is ready */
@@ -94,6 +155,9 @@ struct bh_transfer {
 	bh_route *route;
 	CURLSH *tls_sessions; /* what `easy` has been told */
 	bh_own_tls own_tls;
+	struct curl_slist *resolve; /* what libcurl is told of names; NULL: nothing new */
+	struct curl_slist connect_to; /* the address that a proxy is told */
+	char connect_to_text[BH_ADDRESS_TEXT_SIZE + 16];
 	bool plain_post; /* `easy` still stands on POST without a verb of its own */
 	bool fresh; /* already on its second try, on a new connection */
 	bool opened; /* an address passed the guard */
@@ -103,7 +167,8 @@ struct bh_transfer {
 	bh_address address; /* the last one that passed */
 	unsigned port;
 	bh_mono started;
-	bh_usec before; /* what an earlier try took */
+	bh_usec before; /* what passed before libcurl got it, earlier tries included */
+	bh_usec resolved; /* when its name was known, since the start; -1: there was nothing to wait for */
 	bh_usec total_timeout;
 
 	bh_transfer_done done;
@@ -129,9 +194,12 @@ struct bh_transport {
 	bh_sockets *sockets;
 	char *user_agent; /* the whole header line */
 	char *ca_file;
+	bh_proxy *proxy; /* NULL: none */
+	int wake_fd; /* an eventfd: a look-up is over */
+	bool woken; /* one was */
 	uintptr_t serial; /* of the newest transfer */
 	bool guard_changed; /* kept connections were judged by another guard */
-	bh_usec stage_limit[BH_STAGES]; /* of RESOLVE, CONNECT (an address each) and SECURE */
+	bh_usec stage_limit[BH_STAGES]; /* of RESOLVE to SECURE; in CONNECT each address has it */
 	GQueue stages[BH_STAGES];
 	GArray *events; /* struct epoll_event, since the last turn */
 	unsigned stuck; /* transfers that may be */
@@ -152,6 +220,7 @@ bh_transfer *bh_transfer_new(bh_transport *t, GError **error);
 void bh_transfer_free(bh_transfer *x);
 /* Sets what differs from request to request. False: x->answer says why it cannot be sent. */
 bool bh_transfer_prepare(bh_transfer *x, const bh_request *request);
+void bh_transfer_equip(bh_transfer *x); /* with what is only known when libcurl gets it */
 /* Whether a kept connection turned out dead: then the transfer is ready to be added once more, on a new one. */
 bool bh_transfer_try_afresh(bh_transfer *x, CURLcode code);
 void bh_transfer_recycle(bh_transfer *x);
@@ -174,6 +243,10 @@ void bh_failure_say(bh_transfer *x, bh_cause cause, const char *format, ...) G_G
 char *bh_failure_quoted(const bh_transfer *x, CURLcode code); /* what libcurl wrote, printable and short */
 void bh_failure_explain(bh_transfer *x, CURLcode code);
 void bh_failure_refused(bh_transfer *x, const char *rule, const char *sentence);
+
+/* failure_proxy.c */
+bool bh_failure_is_proxys(const bh_transfer *x);
+void bh_failure_proxy(bh_transfer *x, CURLcode code);
 
 /* failure_tls.c */
 void bh_failure_certificate(bh_transfer *x);

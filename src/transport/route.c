@@ -9,19 +9,6 @@
 /* When so many different URLs came, they are all forgotten: some methods put an id into each one. */
 #define ROUTES_MAX 1024
 
-/*
- * libcurl keeps 8 TLS sessions in one share, far too few for a node with hundreds of receivers, and a full
- * handshake costs forty times a request. So endpoints are spread over several shares.
- */
-#define TLS_SHARES 32
-
-struct bh_routes {
-	bh_guard *guard;
-	GHashTable *by_url; /* url -> bh_route */
-	GHashTable *endpoints; /* key -> bh_endpoint, as long as anybody holds it */
-	CURLSH *tls_sessions[TLS_SHARES];
-};
-
 bh_routes *bh_routes_new(bh_guard *guard)
 {
 	bh_routes *r = g_new0(bh_routes, 1);
@@ -29,6 +16,8 @@ bh_routes *bh_routes_new(bh_guard *guard)
 	r->guard = bh_guard_ref(guard);
 	r->by_url = g_hash_table_new(g_str_hash, g_str_equal);
 	r->endpoints = g_hash_table_new(g_str_hash, g_str_equal);
+	r->untold = g_ptr_array_new_with_free_func(g_free);
+	r->telling = 1;
 	return r;
 }
 
@@ -53,7 +42,8 @@ void bh_routes_free(bh_routes *r)
 	g_hash_table_unref(r->by_url);
 	g_assert(g_hash_table_size(r->endpoints) == 0);
 	g_hash_table_unref(r->endpoints);
-	for (int i = 0; i < TLS_SHARES; i++)
+	g_ptr_array_unref(r->untold);
+	for (int i = 0; i < BH_TLS_SHARES; i++)
 		curl_share_cleanup(r->tls_sessions[i]); /* NULL is fine */
 	bh_guard_unref(r->guard);
 	g_free(r);
@@ -73,11 +63,11 @@ bh_guard *bh_routes_guard(const bh_routes *r)
 	return r->guard;
 }
 
-/* --- Endpoints ------------------------------------------------------------------------------ */
+/* --- What endpoints share ----------------------------------------------------------------- */
 
-static CURLSH *tls_sessions_of(bh_routes *r, const char *key)
+CURLSH *bh_routes_sessions(bh_routes *r, const char *key)
 {
-	CURLSH **share = &r->tls_sessions[g_str_hash(key) % TLS_SHARES];
+	CURLSH **share = &r->tls_sessions[g_str_hash(key) % BH_TLS_SHARES];
 
 	if (!*share) {
 		*share = curl_share_init();
@@ -86,37 +76,30 @@ static CURLSH *tls_sessions_of(bh_routes *r, const char *key)
 	return *share;
 }
 
-static bh_endpoint *endpoint_of(bh_routes *r, const bh_target *t)
+void bh_routes_untell(bh_routes *r, const bh_endpoint *e)
 {
-	g_autofree char *key = g_strdup_printf("%s://%s:%u", t->https ? "https" : "http", t->host, t->port);
-	bh_endpoint *e = g_hash_table_lookup(r->endpoints, key);
-
-	if (e)
-		return bh_endpoint_ref(e);
-	e = g_new(bh_endpoint, 1);
-	*e = (bh_endpoint){.refs = 1, .idle = G_QUEUE_INIT};
-	/* Plain ones too: an easy handle that once ran without a share has made a cache of its own, and libcurl 7.88
-	   loses that when a share is set later. */
-	e->tls_sessions = tls_sessions_of(r, key);
-	e->key = g_steal_pointer(&key);
-	g_hash_table_insert(r->endpoints, e->key, e);
-	return e;
+	g_ptr_array_add(r->untold, g_strdup_printf("-%s:%u", e->host, e->port));
+	r->telling++; /* another endpoint may have told the same: it does so again */
 }
 
-bh_endpoint *bh_endpoint_ref(bh_endpoint *e)
+static struct curl_slist *list_untold(bh_routes *r)
 {
-	e->refs++;
-	return e;
+	struct curl_slist *list = NULL;
+
+	for (guint i = 0; i < r->untold->len; i++)
+		list = curl_slist_append(list, r->untold->pdata[i]);
+	g_ptr_array_set_size(r->untold, 0);
+	return list;
 }
 
-void bh_endpoint_unref(bh_routes *r, bh_endpoint *e)
+struct curl_slist *bh_routes_tell(bh_routes *r, struct curl_slist *list, bh_endpoint *e)
 {
-	if (--e->refs > 0)
-		return;
-	g_assert(e->idle.length == 0);
-	g_hash_table_remove(r->endpoints, e->key);
-	g_free(e->key);
-	g_free(e);
+	if (!e->line || e->told == r->telling)
+		return list;
+	if (!list)
+		list = list_untold(r);
+	e->told = r->telling;
+	return curl_slist_append(list, e->line);
 }
 
 /* --- Routes --------------------------------------------------------------------------------- */
@@ -131,7 +114,8 @@ static bh_route *judge(bh_routes *r, const char *url, const char **ret_rule, GEr
 		return NULL;
 	}
 	bh_route *route = g_new(bh_route, 1);
-	*route = (bh_route){.refs = 1, .target = target, .parsed = curl_url(), .endpoint = endpoint_of(r, &target)};
+	*route = (bh_route){.refs = 1, .target = target, .parsed = curl_url()};
+	route->endpoint = bh_endpoint_find(r, target.https ? "https" : "http", target.host, target.port);
 	if (curl_url_set(route->parsed, CURLUPART_URL, target.url, CURLU_DISALLOW_USER) != CURLUE_OK)
 		g_error("libcurl does not read what it wrote"); /* the guard has seen it read this very text */
 	return route;

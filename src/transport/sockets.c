@@ -50,6 +50,8 @@ static bh_socket *add(bh_sockets *s, int fd, bh_endpoint *endpoint)
 
 	*k = (bh_socket){.fd = fd, .endpoint = endpoint ? bh_endpoint_ref(endpoint) : NULL};
 	k->link.data = k;
+	if (endpoint)
+		endpoint->open++;
 	if ((guint)fd >= s->by_fd->len)
 		g_ptr_array_set_size(s->by_fd, fd + 1);
 	s->by_fd->pdata[fd] = k;
@@ -72,6 +74,7 @@ static void forget(bh_sockets *s, bh_socket *k)
 	s->by_fd->pdata[k->fd] = NULL;
 	if (k->endpoint) {
 		set_idle(k, false);
+		k->endpoint->open--;
 		bh_endpoint_unref(s->routes, k->endpoint);
 	}
 	g_free(k);

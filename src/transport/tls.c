@@ -63,7 +63,7 @@ static int verify(int accepted, X509_STORE_CTX *verification)
 }
 
 /*
- * For each new TLS connection, which outlives transfers. Without renegotiation nothing is verified after the first
+ * For each new TLS connection, when its handshake begins. It outlives transfers. Without renegotiation nothing is verified after the first
  * handshake.
  */
 static CURLcode set_up_context(CURL *easy, void *context, void *transfer)
@@ -76,6 +76,8 @@ static CURLcode set_up_context(CURL *easy, void *context, void *transfer)
 	SSL_CTX_set_app_data(context, x->transport);
 	SSL_CTX_set_ex_data(context, serial_index, (void *)x->serial);
 	SSL_CTX_set_verify(context, SSL_VERIFY_PEER, verify);
+	if (x->stage == BH_STAGE_CONNECT)
+		bh_transfer_enter(x, BH_STAGE_SECURE);
 	return CURLE_OK;
 }
 

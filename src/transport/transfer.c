@@ -6,7 +6,6 @@
 
 #include "base/error.h"
 
-#include <arpa/inet.h>
 #include <errno.h>
 #include <string.h>
 
@@ -29,7 +28,6 @@ static void set_bounds(CURL *e)
 	curl_easy_setopt(e, CURLOPT_REDIR_PROTOCOLS_STR, "");
 	curl_easy_setopt(e, CURLOPT_FOLLOWLOCATION, 0L); /* a redirect is an answer, and would lead past the guard */
 	curl_easy_setopt(e, CURLOPT_DISALLOW_USERNAME_IN_URL, 1L);
-	curl_easy_setopt(e, CURLOPT_PROXY, ""); /* no proxy, whatever the environment says */
 	curl_easy_setopt(e, CURLOPT_NETRC, (long)CURL_NETRC_IGNORED);
 	curl_easy_setopt(e, CURLOPT_HTTP09_ALLOWED, 0L);
 	curl_easy_setopt(e, CURLOPT_HTTP_CONTENT_DECODING, 0L); /* what came is what is shown; no bombs */
@@ -39,8 +37,10 @@ static void set_connections(CURL *e, bh_transport *t)
 {
 	curl_easy_setopt(e, CURLOPT_NOSIGNAL, 1L);
 	curl_easy_setopt(e, CURLOPT_BUFFERSIZE, 4096L); /* allocated for each request; answers are short */
-	curl_easy_setopt(e, CURLOPT_QUICK_EXIT, 1L); /* or a hung name server would hold the loop when we give up */
-	curl_easy_setopt(e, CURLOPT_DNS_CACHE_TIMEOUT, 60L);
+	curl_easy_setopt(e, CURLOPT_DNS_CACHE_TIMEOUT, -1L); /* it knows what we tell it, until we say otherwise */
+	curl_easy_setopt(e, CURLOPT_QUICK_EXIT,
+			 1L); /* or a look-up of its own, should there be one, would hold the end */
+	bh_proxy_set(e, t->proxy);
 	/*
 	 * No PIPEWAIT: with plain HTTP all but the first of a webhook's requests would wait for the first one's answer,
 	 * only to learn that it is no HTTP/2.
@@ -219,9 +219,10 @@ bool bh_transfer_prepare(bh_transfer *x, const bh_request *r)
 	x->serial = ++x->transport->serial;
 	x->fresh = x->opened = x->stuck = false;
 	x->open_errno = 0;
-	x->certificate_date[0] = '\0';
+	x->certificate_date[0] = x->trouble[0] = '\0';
 	x->refused_by = NULL;
 	x->before = 0;
+	x->resolved = -1;
 	x->total_timeout = r->total_timeout;
 	if (!find_route(x, r->url))
 		return false;
@@ -241,8 +242,23 @@ bool bh_transfer_prepare(bh_transfer *x, const bh_request *r)
 	set_verb_and_body(x, r);
 	bh_tls_use(x, r);
 	curl_easy_setopt(x->easy, CURLOPT_HTTPHEADER, list_headers(x, r));
-	curl_easy_setopt(x->easy, CURLOPT_TIMEOUT_MS, milliseconds(r->total_timeout));
 	return true;
+}
+
+void bh_transfer_equip(bh_transfer *x)
+{
+	bh_transport *t = x->transport;
+
+	curl_slist_free_all(x->resolve);
+	x->resolve = bh_routes_tell(t->routes, NULL, x->route->endpoint);
+	if (t->proxy) {
+		x->resolve = bh_routes_tell(t->routes, x->resolve, t->proxy->endpoint);
+		curl_easy_setopt(x->easy, CURLOPT_CONNECT_TO, &x->connect_to);
+	}
+	if (x->resolve)
+		curl_easy_setopt(x->easy, CURLOPT_RESOLVE, x->resolve);
+	x->before = bh_mono_since(t->now.mono, x->started);
+	curl_easy_setopt(x->easy, CURLOPT_TIMEOUT_MS, milliseconds(x->total_timeout - x->before));
 }
 
 /*
@@ -260,13 +276,11 @@ bool bh_transfer_try_afresh(bh_transfer *x, CURLcode code)
 	if (!broke || x->fresh || x->stage != BH_STAGE_EXCHANGE || x->head_bytes > 0 || new_connections > 0)
 		return false;
 
-	x->before = bh_mono_since(x->transport->now.mono, x->started);
-	if (x->before >= x->total_timeout)
+	if (bh_mono_since(x->transport->now.mono, x->started) >= x->total_timeout)
 		return false;
 	x->fresh = true;
 	bh_answer_begin(x);
 	curl_easy_setopt(x->easy, CURLOPT_FRESH_CONNECT, 1L);
-	curl_easy_setopt(x->easy, CURLOPT_TIMEOUT_MS, milliseconds(x->total_timeout - x->before));
 	return true;
 }
 
@@ -281,6 +295,10 @@ void bh_transfer_recycle(bh_transfer *x)
 		x->headers_room = 0;
 	}
 	bh_tls_forget(x);
+	if (x->resolve) {
+		curl_easy_setopt(x->easy, CURLOPT_RESOLVE, NULL);
+		curl_slist_free_all(g_steal_pointer(&x->resolve));
+	}
 	if (x->route)
 		bh_route_unref(x->transport->routes, g_steal_pointer(&x->route));
 	bh_answer_discard(x);
@@ -295,7 +313,9 @@ static curl_socket_t open_socket(void *transfer, curlsocktype purpose, struct cu
 	bh_transport *t = x->transport;
 
 	bh_transfer_enter(x, BH_STAGE_CONNECT);
-	const char *rule = bh_guard_refuses(bh_routes_guard(t->routes), &x->route->target, &address->addr);
+	/* A proxy's own address is not judged: the operator named it. */
+	const char *rule =
+		t->proxy ? NULL : bh_guard_refuses(bh_routes_guard(t->routes), &x->route->target, &address->addr);
 	if (rule) {
 		x->refused_by = rule;
 		bh_transfer_address_failed(x);
@@ -309,7 +329,8 @@ static curl_socket_t open_socket(void *transfer, curlsocktype purpose, struct cu
 		return CURL_SOCKET_BAD;
 	}
 	x->opened = true;
-	(void)bh_address_of(&address->addr, &x->address, &x->port); /* the guard has read it */
+	if (!t->proxy)
+		(void)bh_address_of(&address->addr, &x->address, &x->port); /* the guard has read it */
 	atomic_fetch_add_explicit(&t->connections, 1, memory_order_relaxed);
 	return fd;
 }
@@ -326,16 +347,10 @@ static int close_socket(void *transport, curl_socket_t fd)
 static const char *judge_kept(const bh_transfer *x, const char *remote)
 {
 	struct sockaddr_storage s = {0};
-	struct sockaddr_in *in = (struct sockaddr_in *)&s;
-	struct sockaddr_in6 *in6 = (struct sockaddr_in6 *)&s;
+	bh_address a;
 
-	if (inet_pton(AF_INET6, remote, &in6->sin6_addr) == 1) {
-		in6->sin6_family = AF_INET6;
-		in6->sin6_port = htons((in_port_t)x->route->target.port);
-	} else if (inet_pton(AF_INET, remote, &in->sin_addr) == 1) {
-		in->sin_family = AF_INET;
-		in->sin_port = htons((in_port_t)x->route->target.port);
-	}
+	if (bh_address_read(remote, &a))
+		s = bh_address_socket(&a, x->route->target.port);
 	return bh_guard_refuses(bh_routes_guard(x->transport->routes), &x->route->target, (struct sockaddr *)&s);
 }
 
@@ -344,7 +359,7 @@ static int before_request(void *transfer, char *remote, char *local, int remote_
 {
 	bh_transfer *x = transfer;
 
-	if (x->transport->guard_changed) {
+	if (x->transport->guard_changed && !x->transport->proxy) {
 		const char *rule = judge_kept(x, remote);
 		if (rule) {
 			x->refused_by = rule;

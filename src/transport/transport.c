@@ -1,8 +1,8 @@
 /*
  * The transfers of one delivery loop. A turn goes once through
  *
- *   EVENTS (what epoll reported) -> NEW (hand over to libcurl) -> TIMER (libcurl's)
- *     -> FINISHED (what libcurl is done with) -> EXPIRED (ours) -> REPORT
+ *   EVENTS (what epoll reported) -> RESOLVE (names that are known by now) -> NEW (hand over to libcurl)
+ *     -> TIMER (libcurl's) -> FINISHED (what libcurl is done with) -> EXPIRED (ours) -> SHARE -> REPORT
  *
  * and only REPORT calls out, so nothing of ours is on the stack of libcurl when a `done` starts or aborts transfers.
  */
@@ -10,8 +10,10 @@
 
 #include "base/error.h"
 
+#include <errno.h>
 #include <pthread.h>
 #include <string.h>
+#include <sys/eventfd.h>
 #include <unistd.h>
 
 static int set_timer(CURLM *multi, long milliseconds, void *transport);
@@ -51,6 +53,34 @@ static CURLM *new_multi(bh_transport *t, long connections_max)
 	return multi;
 }
 
+static void set_limits(bh_transport *t, const bh_transport_config *config)
+{
+	t->stage_limit[BH_STAGE_RESOLVE] = config->dns_timeout;
+	t->stage_limit[BH_STAGE_SHARE] = config->connect_timeout + config->tls_timeout;
+	t->stage_limit[BH_STAGE_START] = config->dns_timeout;
+	t->stage_limit[BH_STAGE_CONNECT] = config->connect_timeout;
+	t->stage_limit[BH_STAGE_SECURE] = config->tls_timeout;
+}
+
+static bool open_wake(bh_transport *t, int epoll_fd, GError **error)
+{
+	t->wake_fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
+	struct epoll_event e = {.events = EPOLLIN, .data.u64 = BH_TRANSPORT_EPOLL_MARK | (uint32_t)t->wake_fd};
+
+	if (t->wake_fd >= 0 && epoll_ctl(epoll_fd, EPOLL_CTL_ADD, t->wake_fd, &e) == 0)
+		return true;
+	g_set_error(error, BH_ERROR, BH_ERROR_IO, "cannot watch an eventfd: %s", g_strerror(errno));
+	return false;
+}
+
+static bool open_proxy(bh_transport *t, const char *setting, GError **error)
+{
+	if (!setting || !*setting)
+		return true;
+	t->proxy = bh_proxy_new(setting, t->routes, error);
+	return t->proxy != NULL;
+}
+
 bh_transport *bh_transport_new(const bh_transport_config *config, int epoll_fd, GError **error)
 {
 	static pthread_once_t once = PTHREAD_ONCE_INIT;
@@ -66,16 +96,19 @@ bh_transport *bh_transport_new(const bh_transport_config *config, int epoll_fd, 
 		g_free(t);
 		return NULL;
 	}
+	t->wake_fd = -1;
 	t->routes = bh_routes_new(config->guard);
 	t->sockets = bh_sockets_new(epoll_fd, t->routes);
 	t->user_agent = g_strconcat("User-Agent: ", config->user_agent, NULL);
 	t->ca_file = g_strdup(config->ca_file);
 	t->events = g_array_new(false, false, sizeof(struct epoll_event));
-	t->stage_limit[BH_STAGE_RESOLVE] = config->dns_timeout;
-	t->stage_limit[BH_STAGE_CONNECT] = config->connect_timeout;
-	t->stage_limit[BH_STAGE_SECURE] = config->tls_timeout;
+	set_limits(t, config);
 	for (int i = 0; i < BH_STAGES; i++)
 		g_queue_init(&t->stages[i]);
+	if (!open_wake(t, epoll_fd, error) || !open_proxy(t, config->proxy, error)) {
+		bh_transport_free(t);
+		return NULL;
+	}
 	return t;
 }
 
@@ -92,8 +125,10 @@ void bh_transport_use_guard(bh_transport *t, bh_guard *guard)
 /* Each address has the time of CONNECT. libcurl repeats a request by itself (EXCHANGE to CONNECT or EXCHANGE), and we do once more (to NEW). */
 static const unsigned MOVES[BH_STAGES] = {
 	[BH_STAGE_SPARE] = TO(NEW) | TO(OVER),
-	[BH_STAGE_NEW] = TO(RESOLVE) | TO(SPARE),
-	[BH_STAGE_RESOLVE] = TO(CONNECT) | TO(EXCHANGE) | TO(OVER) | TO(SPARE),
+	[BH_STAGE_NEW] = TO(RESOLVE) | TO(OVER) | TO(SPARE),
+	[BH_STAGE_RESOLVE] = TO(SHARE) | TO(START) | TO(OVER) | TO(SPARE),
+	[BH_STAGE_SHARE] = TO(START) | TO(OVER) | TO(SPARE),
+	[BH_STAGE_START] = TO(CONNECT) | TO(EXCHANGE) | TO(OVER) | TO(SPARE),
 	[BH_STAGE_CONNECT] = TO(CONNECT) | TO(SECURE) | TO(EXCHANGE) | TO(OVER) | TO(SPARE),
 	[BH_STAGE_SECURE] = TO(EXCHANGE) | TO(OVER) | TO(SPARE),
 	[BH_STAGE_EXCHANGE] = TO(CONNECT) | TO(EXCHANGE) | TO(NEW) | TO(OVER) | TO(SPARE),
@@ -115,7 +150,7 @@ void bh_transfer_enter(bh_transfer *x, bh_stage stage)
 
 static bool is_in_libcurl(bh_stage stage)
 {
-	return stage >= BH_STAGE_RESOLVE && stage <= BH_STAGE_EXCHANGE;
+	return stage >= BH_STAGE_START && stage <= BH_STAGE_EXCHANGE;
 }
 
 static void leave_libcurl(bh_transfer *x)
@@ -188,18 +223,6 @@ static int set_timer(CURLM *multi, long milliseconds, void *transport)
 	return 0;
 }
 
-/* From waiting to write (connect) to waiting to read before any request: the TLS handshake has begun. */
-static void notice_handshake(CURL *easy, int what)
-{
-	bh_transfer *x = NULL;
-
-	if (what != CURL_POLL_IN)
-		return;
-	curl_easy_getinfo(easy, CURLINFO_PRIVATE, &x);
-	if (x && x->stage == BH_STAGE_CONNECT && x->route->target.https)
-		bh_transfer_enter(x, BH_STAGE_SECURE);
-}
-
 static bool let_go(CURL *easy, curl_socket_t fd)
 {
 	bh_transfer *x = NULL;
@@ -221,8 +244,6 @@ static int want_socket(CURL *easy, curl_socket_t fd, int what, void *transport, 
 
 	if (what == CURL_POLL_REMOVE)
 		http2 = let_go(easy, fd);
-	else if (t->stages[BH_STAGE_CONNECT].length > 0)
-		notice_handshake(easy, what);
 	bh_sockets_want(t->sockets, fd, what, http2);
 	return 0;
 }
@@ -242,6 +263,14 @@ static int bits_of(uint32_t events)
 	       (events & EPOLLERR ? CURL_CSELECT_ERR : 0);
 }
 
+static void wake(bh_transport *t)
+{
+	uint64_t count;
+
+	(void)!read(t->wake_fd, &count, sizeof count);
+	t->woken = true;
+}
+
 static void handle_events(bh_transport *t)
 {
 	int running;
@@ -249,21 +278,109 @@ static void handle_events(bh_transport *t)
 	for (guint i = 0; i < t->events->len; i++) {
 		const struct epoll_event *e = &g_array_index(t->events, struct epoll_event, i);
 		int fd = (int)(uint32_t)e->data.u64;
-		if (bh_sockets_event(t->sockets, fd))
+		if (fd == t->wake_fd)
+			wake(t);
+		else if (bh_sockets_event(t->sockets, fd))
 			curl_multi_socket_action(t->multi, fd, bits_of(e->events), &running);
 	}
 	g_array_set_size(t->events, 0);
 }
 
-static void hand_over(bh_transport *t)
+static void conclude(bh_transfer *x, CURLcode code)
+{
+	if (bh_transfer_try_afresh(x, code)) {
+		leave_libcurl(x);
+		bh_transfer_enter(x, BH_STAGE_NEW);
+		return;
+	}
+	bh_answer_conclude(x, code);
+	leave_libcurl(x);
+	bh_transfer_enter(x, BH_STAGE_OVER);
+}
+
+/* Whether somebody makes a connection just now that this one had better wait for: with HTTP/2 it can carry both. */
+static bool is_being_connected(const bh_transport *t, const bh_endpoint *e)
+{
+	if (!e->multiplexes)
+		return false;
+	for (bh_stage s = e->open > 0 ? BH_STAGE_CONNECT : BH_STAGE_START; s <= BH_STAGE_SECURE; s++) {
+		for (GList *l = t->stages[s].head; l; l = l->next) {
+			const bh_transfer *x = l->data;
+			if (x->route->endpoint == e)
+				return true;
+		}
+	}
+	return false;
+}
+
+static void give_to_libcurl(bh_transfer *x)
+{
+	bh_transport *t = x->transport;
+
+	bh_sockets_weed(t->sockets, x->route->endpoint, t->turn);
+	bh_transfer_equip(x);
+	bh_transfer_enter(x, BH_STAGE_START);
+	curl_multi_add_handle(t->multi, x->easy); /* sets the timer to now */
+}
+
+/* From RESOLVE as far as it gets. */
+static void move_on(bh_transfer *x)
+{
+	bh_transport *t = x->transport;
+	bh_name_state target = bh_endpoint_name(t, x->route->endpoint);
+	bh_name_state proxy = t->proxy ? bh_endpoint_name(t, t->proxy->endpoint) : BH_NAME_KNOWN;
+
+	if (target == BH_NAME_UNKNOWN || proxy == BH_NAME_UNKNOWN) {
+		conclude(x, target == BH_NAME_UNKNOWN ? CURLE_COULDNT_RESOLVE_HOST : CURLE_COULDNT_RESOLVE_PROXY);
+		return;
+	}
+	if (target == BH_NAME_AWAITED || proxy == BH_NAME_AWAITED) {
+		x->resolved = 0;
+		return;
+	}
+	if (x->resolved == 0)
+		x->resolved = MAX(1, bh_mono_since(t->now.mono, x->started));
+	if (t->proxy && !bh_proxy_pick_address(x))
+		conclude(x, CURLE_COULDNT_CONNECT); /* the guard let none through */
+	else if (is_being_connected(t, x->route->endpoint))
+		bh_transfer_enter(x, BH_STAGE_SHARE);
+	else
+		give_to_libcurl(x);
+}
+
+static void begin_new(bh_transport *t)
 {
 	GList *l;
 
 	while ((l = t->stages[BH_STAGE_NEW].head)) {
 		bh_transfer *x = l->data;
-		bh_sockets_weed(t->sockets, x->route->endpoint, t->turn);
 		bh_transfer_enter(x, BH_STAGE_RESOLVE);
-		curl_multi_add_handle(t->multi, x->easy); /* sets the timer to now */
+		move_on(x);
+	}
+}
+
+static void resolve(bh_transport *t)
+{
+	GList *next;
+
+	if (!t->woken)
+		return;
+	t->woken = false;
+	for (GList *l = t->stages[BH_STAGE_RESOLVE].head; l; l = next) {
+		next = l->next;
+		move_on(l->data);
+	}
+}
+
+static void share(bh_transport *t)
+{
+	GList *next;
+
+	for (GList *l = t->stages[BH_STAGE_SHARE].head; l; l = next) {
+		bh_transfer *x = l->data;
+		next = l->next;
+		if (!is_being_connected(t, x->route->endpoint))
+			give_to_libcurl(x);
 	}
 }
 
@@ -304,22 +421,32 @@ static void press_on(bh_transport *t)
 	}
 }
 
-static void conclude(bh_transfer *x, CURLcode code)
+/* When time is over for one that libcurl does not watch the time of. */
+static bh_mono end_of_time(const bh_transfer *x)
 {
-	if (bh_transfer_try_afresh(x, code)) {
-		leave_libcurl(x);
-		bh_transfer_enter(x, BH_STAGE_NEW);
-		return;
+	bh_usec stage = bh_mono_since(bh_mono_add(x->since, x->transport->stage_limit[x->stage]), x->started);
+
+	return bh_mono_add(x->started, MIN(stage, x->total_timeout));
+}
+
+static void expire_waiting(bh_transport *t, bh_stage stage)
+{
+	GList *next;
+
+	for (GList *l = t->stages[stage].head; l; l = next) {
+		bh_transfer *x = l->data;
+		next = l->next;
+		if (bh_mono_reached(t->now.mono, end_of_time(x)))
+			conclude(x, CURLE_OPERATION_TIMEDOUT);
 	}
-	bh_answer_conclude(x, code);
-	leave_libcurl(x);
-	bh_transfer_enter(x, BH_STAGE_OVER);
 }
 
 /* The first of each queue entered it first, and all of a queue have the same limit. */
 static void expire_stages(bh_transport *t)
 {
-	for (bh_stage s = BH_STAGE_RESOLVE; s <= BH_STAGE_SECURE; s++) {
+	expire_waiting(t, BH_STAGE_RESOLVE);
+	expire_waiting(t, BH_STAGE_SHARE);
+	for (bh_stage s = BH_STAGE_START; s <= BH_STAGE_SECURE; s++) {
 		GList *l;
 		while ((l = t->stages[s].head)) {
 			bh_transfer *x = l->data;
@@ -362,11 +489,13 @@ void bh_transport_turn(bh_transport *t, bh_now now)
 	t->now = now;
 	t->turn++;
 	handle_events(t);
-	hand_over(t);
+	resolve(t);
+	begin_new(t);
 	handle_timer(t);
 	press_on(t);
 	collect_finished(t);
 	expire_stages(t);
+	share(t);
 	report(t);
 }
 
@@ -376,7 +505,10 @@ bh_usec bh_transport_next(bh_transport *t, bh_now now)
 
 	if (t->stages[BH_STAGE_NEW].length > 0 || t->stages[BH_STAGE_OVER].length > 0 || t->events->len > 0)
 		return 0;
-	for (bh_stage s = BH_STAGE_RESOLVE; s <= BH_STAGE_SECURE; s++) {
+	for (bh_stage s = BH_STAGE_RESOLVE; s <= BH_STAGE_SHARE; s++)
+		for (const GList *l = t->stages[s].head; l; l = l->next)
+			next = MIN(next, bh_mono_since(end_of_time(l->data), now.mono));
+	for (bh_stage s = BH_STAGE_START; s <= BH_STAGE_SECURE; s++) {
 		const GList *first = t->stages[s].head;
 		if (first) {
 			const bh_transfer *x = first->data;
@@ -414,7 +546,10 @@ void bh_transport_free(bh_transport *t)
 	}
 	curl_multi_cleanup(t->multi); /* closes the connections */
 	bh_sockets_free(t->sockets);
+	bh_proxy_free(t->proxy, t->routes);
 	bh_routes_free(t->routes);
+	if (t->wake_fd >= 0)
+		close(t->wake_fd); /* no look-up knows it any more */
 	g_array_unref(t->events);
 	g_free(t->user_agent);
 	g_free(t->ca_file);

@@ -26,7 +26,7 @@ typedef enum act_kind {
 	END, /* close the connection */
 	READ, /* one whole request */
 	PEEK, /* the head of a request only; its body stays unread */
-	SOME, /* anything at all */
+	SOME, /* anything at all, and drops it */
 	SEND, /* `text`, of `size` bytes if that is given */
 	DRIP, /* `text`, one byte each `ms` */
 	FLOOD, /* `text` again and again until the peer has had enough */
@@ -197,7 +197,10 @@ static inline bool receiver_perform(receiver_connection *c, const act *a)
 	case PEEK:
 		return receiver_read(c, false);
 	case SOME:
-		return receiver_fill(c);
+		if (!receiver_fill(c))
+			return false;
+		g_string_truncate(c->unread, 0);
+		return true;
 	case SEND:
 		return receiver_send(c, a->text, size);
 	case DRIP:

@@ -26,6 +26,8 @@ static const struct name {
 	{"half-dead.test", {"127.0.0.3", "127.0.0.4", "127.0.0.5", "127.0.0.1"}, 0},
 	{"hole.test", {"127.0.0.3", "127.0.0.1"}, 0},
 	{"dead-and-inward.test", {"127.0.0.3", "10.0.0.1"}, 0},
+	{"public.test", {"198.51.100.7"}, 0},
+	{"mixed-public.test", {"10.0.0.1", "198.51.100.7"}, 0},
 	{"none.test", {NULL}, EAI_NONAME},
 	{"broken.test", {NULL}, EAI_AGAIN},
 };

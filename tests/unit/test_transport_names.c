@@ -1,7 +1,8 @@
 /*
- * Names and the addresses they lead to. The program has a resolver of its own: libcurl's look-ups, made in threads of
- * libcurl, end in getaddrinfo below.
+ * Names and the addresses they lead to. The program has a resolver of its own: whatever is looked up ends in
+ * getaddrinfo of resolver.h.
  */
+#include "transport/names.h"
 #include "transport/transport.h"
 
 #include "resolver.h"
@@ -215,13 +216,62 @@ static void a_name_server_that_hangs_does_not_hold_up_the_end(void)
 	hold(true);
 	rig_post(&r, &g[0], "http://hang.test/", "{}");
 	rig_post(&r, &g[1], "http://hang.test/", "{}");
-	while (asked() - before < 2)
+	while (asked() - before < 1) /* for both of them */
 		bh_transport_turn(r.transport, bh_clock_now());
 	bh_transport_abort(r.transport, g[1].transfer);
 	rig_close(&r); /* hangs here if somebody waits for the thread */
 	hold(false);
 
 	g_assert_false(g[0].done || g[1].done);
+	g_assert_cmpuint(asked() - before, ==, 1);
+}
+
+/* However many hosts hang, and however often they are tried. */
+static void hanging_look_ups_have_a_most_and_one_thread_a_name(void)
+{
+	enum { HOSTS = 3 * BH_LOOKUPS_MAX, ROUNDS = 2 };
+	g_autoptr(receiver) service = receiver_start(ALL_POLITE);
+	g_auto(rig) r = rig_open((rig_options){.dns_timeout = 50 * BH_MILLISECOND});
+	g_auto(got) healthy = {0}, later = {0};
+	g_autofree char *url = url_of(service), *by_name = url_at("one.test", service);
+	got *g = g_new0(got, HOSTS);
+	unsigned before = asked();
+
+	hold(true);
+	for (int round = 0; round < ROUNDS; round++) {
+		for (int i = 0; i < HOSTS; i++) {
+			g_autofree char *hanging = g_strdup_printf("http://h%d.hang.test/", i);
+			rig_post(&r, &g[i], hanging, "{}");
+		}
+		for (int i = 0; i < HOSTS; i++) {
+			rig_await(&r, &g[i]);
+			assert_failed(&g[i], BH_CAUSE_DNS);
+			got_clear(&g[i]);
+		}
+	}
+	rig_exchange(&r, &healthy, url, "{}"); /* needs no name */
+	g_assert_cmpuint(asked() - before, <=, BH_LOOKUPS_MAX);
+	hold(false);
+	rig_exchange(&r, &later, by_name, "{}");
+
+	assert_answered(&healthy, 200);
+	g_assert_cmpuint(dns.most, <=, BH_LOOKUPS_MAX);
+	g_assert_true(later.answer.status == 200 ||
+		      later.answer.cause == BH_CAUSE_DNS); /* the queue may take its time */
+	g_free(g);
+}
+
+static void many_requests_to_a_name_ask_once(void)
+{
+	g_autoptr(receiver) service = receiver_start(ALL_POLITE);
+	g_auto(rig) r = rig_open((rig_options){0});
+	g_autofree char *url = url_at("one.test", service);
+	got g[20] = {0};
+	unsigned before = asked();
+
+	warm_up(&r, url, g, G_N_ELEMENTS(g));
+
+	g_assert_cmpuint(asked() - before, ==, 1);
 }
 
 int main(int argc, char **argv)
@@ -238,5 +288,7 @@ int main(int argc, char **argv)
 	TEST(a_name_that_is_not_known_is_a_dns_failure);
 	TEST(a_name_server_that_hangs_holds_up_nobody);
 	TEST(a_name_server_that_hangs_does_not_hold_up_the_end);
+	TEST(hanging_look_ups_have_a_most_and_one_thread_a_name);
+	TEST(many_requests_to_a_name_ask_once);
 	return g_test_run();
 }

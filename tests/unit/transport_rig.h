@@ -22,7 +22,7 @@ typedef struct got {
 
 typedef struct rig_options {
 	const char *allow; /* as in the settings; NULL: all of 127.0.0.0/8 */
-	const char *ca_file;
+	const char *ca_file, *proxy;
 	bh_usec dns_timeout, connect_timeout, tls_timeout; /* 0: 5 s */
 	long connections_max; /* 0: 100 */
 } rig_options;
@@ -46,6 +46,7 @@ static inline rig rig_open(rig_options o)
 		.guard = guard,
 		.user_agent = "Bellhop/test",
 		.ca_file = o.ca_file,
+		.proxy = o.proxy,
 		.connections_max = o.connections_max ? o.connections_max : 100,
 		.dns_timeout = o.dns_timeout ? o.dns_timeout : 5 * BH_SECOND,
 		.connect_timeout = o.connect_timeout ? o.connect_timeout : 5 * BH_SECOND,
