@@ -3,14 +3,52 @@
 
 #include "base/error.h"
 
-static bh_id superseding(house *h, bh_id id)
+/* Who stands for it when its turn comes, a minute after all were due. */
+static bh_id superseding_at(house *h, bh_id id, bh_usec now)
 {
 	bh_id found = -1;
 	g_autoptr(GError) error = NULL;
 
-	g_assert_true(bh_reader_superseding(h->reader, id, &found, &error));
+	g_assert_true(bh_reader_superseding(h->reader, id, now, &found, &error));
 	g_assert_no_error(error);
 	return found;
+}
+
+static bh_id superseding(house *h, bh_id id)
+{
+	return superseding_at(h, id, NOON + BH_MINUTE);
+}
+
+/*
+ * In a steady stream the one that is out, or about to go, stands for those before it; else each of them would hurry the
+ * newest, and every event would be sent.
+ */
+static void one_on_its_way_goes_before_a_newer_one_that_waits_for_its_time(void)
+{
+	static const struct {
+		bh_state state;
+		int attempts;
+		bh_usec due_at;
+		bool stands;
+	} rows[] = {
+		{BH_STATE_PENDING, 0, NOON, true}, /* due */
+		{BH_STATE_PENDING, 1, NOON + BH_HOUR, true}, /* it was tried */
+		{BH_STATE_DELIVERED, 1, 0, true}, /* it is there */
+		{BH_STATE_PENDING, 0, NOON + BH_HOUR, false}, /* it waits for its time, too */
+	};
+
+	for (size_t i = 0; i < G_N_ELEMENTS(rows); i++) {
+		house *h = house_open();
+		bh_id old = keyed_in(h, 71, NULL, "price"), middle = keyed_in(h, 71, NULL, "price");
+		bh_id newest = keyed_in(h, 71, NULL, "price");
+		apply_and_free(h,
+			       note_record(middle, rows[i].attempts, rows[i].state, rows[i].attempts, rows[i].due_at));
+		apply_and_free(h, note_record(newest, 0, BH_STATE_PENDING, 0, NOON + BH_HOUR));
+
+		g_assert_cmpint(superseding(h, old), ==, rows[i].stands ? middle : newest);
+		g_assert_cmpint(superseding_at(h, old, NOON + 2 * BH_HOUR), ==, newest);
+		house_close(h);
+	}
 }
 
 static void the_newest_of_a_coalescing_key_is_found(void)
@@ -197,6 +235,7 @@ static void what_has_ended_is_not_coalesced(void)
 
 void add_coalescing_tests(void)
 {
+	g_test_add_func("/store/coalescing/on-its-way", one_on_its_way_goes_before_a_newer_one_that_waits_for_its_time);
 	g_test_add_func("/store/coalescing/newest", the_newest_of_a_coalescing_key_is_found);
 	g_test_add_func("/store/coalescing/which_supersede", only_what_waits_or_was_delivered_supersedes);
 	g_test_add_func("/store/coalescing/ends", an_older_one_ends_and_points_at_the_newer_which_is_due_now);
