@@ -191,7 +191,6 @@ def test_test_and_enable_leaves_all_as_it_is_when_the_test_fails(switched_off):
     assert len(switched_off.receiver.requests) == 2, "a test is not tried again"
 
 
-@pytest.mark.xfail(reason="enabled only when the loop wakes for another reason")
 @pytest.mark.parametrize("held, ends", [
     ("all", ["delivered"] * 3),
     ("newest", ["cancelled", "cancelled", "delivered"]),

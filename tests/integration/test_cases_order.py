@@ -206,7 +206,6 @@ def test_coalescing_sends_the_newest_of_forty(site, scripted):
     assert site.get(f"/v1/events/{events[-1]}/verdicts").ok()["data"][0]["verdict"] == "triggered"
 
 
-@pytest.mark.xfail(reason="is not thinned yet: one request an event from the end of the first window on")
 def test_coalescing_a_steady_stream_is_thinned_and_never_goes_back(site, scripted):
     """A price each 40 ms for 3.2 s and a window of a second: a handful of requests, each newer than the one before, the last one last."""
     receiver = scripted("request: wait 0ms..30ms; reply 200")
