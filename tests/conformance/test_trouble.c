@@ -250,25 +250,119 @@ static void a_short_lock_of_another_program_is_waited_for(void)
 	house_close(h);
 }
 
+/* Longer than we wait: all of the batch is the caller's again as it was, to be given once more. */
 static void a_long_lock_of_another_program_is_busy(void)
 {
 	house *h = house_open();
-	sqlite3 *other = lock_it(h);
 	g_autoptr(GError) error = NULL;
+	bh_id first = keyed_in(h, 71, "a", NULL);
+	g_autoptr(note) end = note_record(first, 1, BH_STATE_DELIVERED, 1, 0);
+	g_autoptr(note) second = note_keyed(71, "a", NULL);
+	g_autoptr(note) third = note_keyed(71, "a", NULL);
+	note *batch[] = {second, end, third};
+	g_assert_true(apply_batch(h->store, 1, &error));
+	sqlite3 *other = lock_it(h);
 
-	g_assert_false(apply_batch(h->store, 1, &error));
+	g_assert_false(apply_all(h, batch, G_N_ELEMENTS(batch), &error));
 	g_assert_error(error, BH_ERROR, BH_ERROR_BUSY);
 	g_assert_nonnull(strstr(error->message, "bellhop.db"));
-	g_assert_false(has_batch(h, 1)); /* reading goes on meanwhile */
+	g_clear_error(&error);
+	g_assert_true(has_batch(h, 1)); /* reading goes on meanwhile */
+	g_assert_false(has_delivery(h, second->made[0]->id));
+	g_autoptr(bh_delivery) still = delivery_of(h, first);
+	g_assert_cmpint(still->state, ==, BH_STATE_PENDING);
 
 	sqlite3_close(other);
+	g_assert_true(apply_all(h, batch, G_N_ELEMENTS(batch), &error));
+	g_autoptr(bh_delivery) follows = delivery_of(h, second->made[0]->id);
+	g_autoptr(bh_delivery) waits = delivery_of(h, third->made[0]->id);
+	g_assert_cmpint(follows->due_at, ==, NOON);
+	g_assert_cmpint(follows->sequence, ==, 2);
+	g_assert_cmpint(waits->due_at, ==, BH_DUE_BLOCKED);
+	g_assert_cmpint(waits->sequence, ==, 3);
+	assert_sound(h);
+	house_close(h);
+}
+
+/* Another program's own commit, or its end however it comes, is all that is needed. */
+static void a_lock_whose_holder_is_killed_is_gone(void)
+{
+	house *h = house_open();
+	g_autoptr(GError) error = NULL;
+	int go[2], told[2];
+	char byte = 'x';
+
+	house_shut(h); /* SQLite must not be open across a fork */
+	g_assert_cmpint(pipe(go), ==, 0);
+	g_assert_cmpint(pipe(told), ==, 0);
+	pid_t pid = fork();
+	if (pid == 0) {
+		close(go[1]);
+		if (read(go[0], &byte, 1) == 1 && lock_it(h) && write(told[1], &byte, 1) == 1)
+			pause();
+		_exit(1);
+	}
+	house_unshut(h);
+	g_assert_cmpint(write(go[1], &byte, 1), ==, 1);
+	g_assert_cmpint(read(told[0], &byte, 1), ==, 1);
+	g_assert_false(apply_batch(h->store, 1, &error));
+	g_assert_error(error, BH_ERROR, BH_ERROR_BUSY);
 	g_clear_error(&error);
+
+	kill(pid, SIGKILL);
+	waitpid(pid, NULL, 0);
 	g_assert_true(apply_batch(h->store, 1, &error));
 	g_assert_true(has_batch(h, 1));
+	assert_sound(h);
+	for (int i = 0; i < 2; i++) {
+		close(go[i]);
+		close(told[i]);
+	}
+	house_close(h);
+}
+
+/* The ways to copy it that docs/store.md names, while batches go on. */
+static void it_can_be_copied_while_it_is_written(void)
+{
+	house *h = house_open();
+	g_autoptr(GError) error = NULL;
+	g_autofree char *from = house_path(h, "bellhop.db"), *online = house_path(h, "online.db");
+	g_autofree char *vacuum = g_strdup_printf("VACUUM INTO '%s/vacuum.db'", h->folder);
+	sqlite3 *source, *copy;
+	bh_id batch = 1;
+	while (batch < 20)
+		g_assert_true(apply_batch(h->store, batch++, &error));
+	g_assert_cmpint(sqlite3_open_v2(from, &source, SQLITE_OPEN_READONLY, NULL), ==, SQLITE_OK);
+	g_assert_cmpint(sqlite3_open(online, &copy), ==, SQLITE_OK);
+
+	sqlite3_backup *backup = sqlite3_backup_init(copy, "main", source, "main");
+	while (sqlite3_backup_step(backup, 20) == SQLITE_OK && batch < 60)
+		g_assert_true(apply_batch(h->store, batch++, &error));
+	g_assert_cmpint(sqlite3_backup_step(backup, -1), ==, SQLITE_DONE);
+	g_assert_cmpint(sqlite3_backup_finish(backup), ==, SQLITE_OK);
+	g_assert_cmpint(sqlite3_exec(source, vacuum, NULL, NULL, NULL), ==, SQLITE_OK);
+	sqlite3_close(copy);
+	sqlite3_close(source);
+	house_shut(h);
+
+	static const char *const names[] = {"online.db", "vacuum.db"};
+	g_autofree char *url = g_steal_pointer(&h->url);
+	for (size_t i = 0; i < G_N_ELEMENTS(names); i++) {
+		g_autofree char *place = house_path(h, names[i]);
+		h->url = g_strconcat("sqlite:", place, NULL);
+		house_unshut(h);
+		g_assert_true(has_batch(h, batch - 1));
+		g_assert_true(apply_batch(h->store, batch, &error));
+		house_shut(h);
+		g_clear_pointer(&h->url, g_free);
+	}
+	h->url = g_steal_pointer(&url);
 	house_close(h);
 }
 
 /* A backup or a shell that reads on and on: the log grows while it does, and shrinks when it is gone. */
+#define BODY (16 * 1024)
+
 static void a_reader_that_stays_does_not_stop_the_writer(void)
 {
 	house *h = house_open();
@@ -291,7 +385,55 @@ static void a_reader_that_stays_does_not_stop_the_writer(void)
 	house_close(h);
 }
 
-#define BODY (16 * 1024)
+static void apply_bodies(house *h, bh_id delivery, int *number, int count)
+{
+	g_autofree char *body = g_strnfill(BODY, 'x');
+	g_autoptr(GPtrArray) notes = g_ptr_array_new_with_free_func((GDestroyNotify)note_free);
+	g_autoptr(GError) error = NULL;
+
+	for (int i = 0; i < count; i++) {
+		note *n = note_record(delivery, ++*number, BH_STATE_PENDING, 1, NOON);
+		n->attempt.body = (bh_span){body, BODY};
+		g_ptr_array_add(notes, n);
+	}
+	g_assert_true(apply_all(h, (note *const *)notes->pdata, notes->len, &error));
+	g_assert_no_error(error);
+}
+
+static int64_t log_of(house *h)
+{
+	bh_store_health health;
+
+	g_assert_true(bh_reader_health(h->reader, &health, NULL));
+	return health.wal_bytes;
+}
+
+/*
+ * The log is written back again and again, and each time only as far as the reader has seen; so it grows far beyond the point
+ * where we wait for readers. Once it has left, the log begins anew and its file is cut back.
+ */
+static void a_log_that_a_reader_keeps_open_is_cut_back_when_it_leaves(void)
+{
+	house *h = house_open();
+	g_autofree char *path = house_path(h, "bellhop.db");
+	bh_id id = delivery_in(h, 71, BH_STATE_PENDING);
+	sqlite3 *other;
+	int number = 0;
+	g_assert_cmpint(sqlite3_open_v2(path, &other, SQLITE_OPEN_READONLY, NULL), ==, SQLITE_OK);
+	g_assert_cmpint(sqlite3_exec(other, "BEGIN; SELECT count(*) FROM event", NULL, NULL, NULL), ==, SQLITE_OK);
+
+	while (log_of(h) < 160 * 1024 * 1024)
+		apply_bodies(h, id, &number, 500);
+	sqlite3_close(other);
+	for (int i = 0; i < 10 && log_of(h) > 64 * 1024 * 1024; i++)
+		apply_bodies(h, id, &number, 1000);
+
+	g_assert_cmpint(log_of(h), <=, 64 * 1024 * 1024);
+	g_autoptr(GPtrArray) last = bh_reader_attempts(h->reader, id, number - 1, 10, NULL);
+	g_assert_cmpuint(last->len, ==, 1);
+	assert_sound(h);
+	house_close(h);
+}
 
 /* 64 MB of attempts: the log must have been written back on the way, again and again. */
 static void the_log_does_not_grow_without_end(void)
@@ -327,4 +469,7 @@ void add_trouble_tests(void)
 	g_test_add_func("/store/trouble/long_lock", a_long_lock_of_another_program_is_busy);
 	g_test_add_func("/store/trouble/log", the_log_does_not_grow_without_end);
 	g_test_add_func("/store/trouble/long_reader", a_reader_that_stays_does_not_stop_the_writer);
+	g_test_add_func("/store/trouble/long_log", a_log_that_a_reader_keeps_open_is_cut_back_when_it_leaves);
+	g_test_add_func("/store/trouble/killed_lock", a_lock_whose_holder_is_killed_is_gone);
+	g_test_add_func("/store/trouble/copied", it_can_be_copied_while_it_is_written);
 }
