@@ -57,8 +57,10 @@ static void explain_timeout(bh_transfer *x)
 	case BH_STAGE_NEW:
 	case BH_STAGE_RESOLVE:
 	case BH_STAGE_START:
-		bh_failure_say(x, BH_CAUSE_DNS, "No name server told the address of \"%.120s\" in time (%.1f s).", host,
-			       waited);
+		bh_failure_say(
+			x, BH_CAUSE_DNS,
+			"No name server told the address of \"%.120s\" in time (%.1f s): check the host name, or ask whoever runs that domain.",
+			host, waited);
 		break;
 	case BH_STAGE_CONNECT:
 		bh_failure_say(
@@ -69,7 +71,8 @@ static void explain_timeout(bh_transfer *x)
 		break;
 	case BH_STAGE_SECURE:
 		bh_failure_say(x, BH_CAUSE_TLS,
-			       "\"%.120s\" took the connection but did not finish the TLS handshake in time (%.1f s).",
+			       "\"%.120s\" took the connection but did not finish the TLS handshake in time (%.1f s): "
+			       "its server is busy, or the URL names a port that is not for TLS.",
 			       host, waited);
 		break;
 	default:
@@ -92,16 +95,25 @@ static void explain_connect(bh_transfer *x)
 			       "Bellhop could not open a socket: %s. This is a matter for whoever runs this server.",
 			       g_strerror(x->open_errno));
 	else if (number == ECONNREFUSED)
-		bh_failure_say(x, BH_CAUSE_CONNECT,
-			       "\"%.120s\" refused the connection: nothing listens on port %u there.", t->host,
-			       t->port);
+		bh_failure_say(
+			x, BH_CAUSE_CONNECT,
+			"\"%.120s\" refused the connection: nothing listens on port %u there. Start the service, or correct the URL.",
+			t->host, t->port);
 	else if (number == EHOSTUNREACH || number == ENETUNREACH)
-		bh_failure_say(x, BH_CAUSE_CONNECT, "There is no way through the network to \"%.120s\".", t->host);
+		bh_failure_say(
+			x, BH_CAUSE_CONNECT,
+			"There is no way through the network to \"%.120s\": check the URL, or ask whoever runs that network.",
+			t->host);
 	else if (number)
-		bh_failure_say(x, BH_CAUSE_CONNECT, "The connection to \"%.120s\" port %u failed: %s.", t->host,
-			       t->port, g_strerror((int)number));
+		bh_failure_say(
+			x, BH_CAUSE_CONNECT,
+			"The connection to \"%.120s\" port %u failed: %s. See that the service runs and lets Bellhop in.",
+			t->host, t->port, g_strerror((int)number));
 	else
-		bh_failure_say(x, BH_CAUSE_CONNECT, "The connection to \"%.120s\" port %u failed.", t->host, t->port);
+		bh_failure_say(
+			x, BH_CAUSE_CONNECT,
+			"The connection to \"%.120s\" port %u failed: see that the service runs and lets Bellhop in.",
+			t->host, t->port);
 }
 
 /* --- HTTP --------------------------------------------------------------------------------------- */
@@ -123,20 +135,29 @@ static void explain_exchange(bh_transfer *x, CURLcode code)
 	g_autofree char *text = bh_failure_quoted(x, code);
 
 	if (is_head_too_long(x, code)) {
-		bh_failure_say(x, BH_CAUSE_PROTOCOL, "The head of the receiver's answer is too long to be read.");
+		bh_failure_say(
+			x, BH_CAUSE_PROTOCOL,
+			"The head of the receiver's answer is too long to be read: it should send fewer or shorter headers.");
 		return;
 	}
 	switch (code) {
 	case CURLE_GOT_NOTHING:
-		bh_failure_say(x, BH_CAUSE_PROTOCOL, "The receiver closed the connection without an answer.");
+		bh_failure_say(
+			x, BH_CAUSE_PROTOCOL,
+			"The receiver closed the connection without an answer: look into its own log to see why.");
 		break;
 	case CURLE_SEND_ERROR:
 	case CURLE_RECV_ERROR:
 	case CURLE_PARTIAL_FILE:
-		bh_failure_say(x, BH_CAUSE_PROTOCOL, "The receiver broke the connection before its answer was there.");
+		bh_failure_say(
+			x, BH_CAUSE_PROTOCOL,
+			"The receiver broke the connection before its answer was there: look into its own log to see why.");
 		break;
 	default:
-		bh_failure_say(x, BH_CAUSE_PROTOCOL, "What the receiver sent is no HTTP answer: %s.", text);
+		bh_failure_say(
+			x, BH_CAUSE_PROTOCOL,
+			"What the receiver sent is no HTTP answer: %s. Check that the URL leads to a web server.",
+			text);
 	}
 }
 

@@ -9,6 +9,8 @@
 #define TAKES_NOT_OURS \
 	"The receiver does not accept this webhook's client certificate: ask its people which one it takes."
 
+#define CLOSED_EARLY "The receiver closed the connection during the TLS handshake: look into its own log to see why."
+
 /* --- The certificate ---------------------------------------------------------------------- */
 
 static const struct verdict {
@@ -18,7 +20,7 @@ static const struct verdict {
 	{X509_V_ERR_CERT_HAS_EXPIRED,
 	 "The receiver's certificate, or one above it, expired on %s: it has to be renewed there."},
 	{X509_V_ERR_CERT_NOT_YET_VALID,
-	 "The receiver's certificate is only valid from %s on: its date, or a clock, is wrong."},
+	 "The receiver's certificate is only valid from %s on: its date, or the clock of one side, has to be put right."},
 	{X509_V_ERR_DEPTH_ZERO_SELF_SIGNED_CERT,
 	 "The receiver's certificate is self-signed: it needs one from a known authority, or this webhook's TLS settings have to "
 	 "name it as the authority (ca)."},
@@ -29,10 +31,13 @@ static const struct verdict {
 						       "server must also send the intermediate certificate."},
 	{X509_V_ERR_UNABLE_TO_VERIFY_LEAF_SIGNATURE,
 	 "The receiver's server sends only its own certificate: it must also send the intermediate one."},
-	{X509_V_ERR_CA_MD_TOO_WEAK, "A certificate of the receiver is signed in a way that is no longer safe (SHA-1)."},
-	{X509_V_ERR_EE_KEY_TOO_SMALL, "The key of the receiver's certificate is too short to be safe."},
-	{X509_V_ERR_CA_KEY_TOO_SMALL, "The key of the receiver's authority is too short to be safe."},
-	{X509_V_ERR_CERT_REVOKED, "The receiver's certificate has been revoked."},
+	{X509_V_ERR_CA_MD_TOO_WEAK,
+	 "A certificate of the receiver is signed in a way that is no longer safe (SHA-1): it has to be renewed there."},
+	{X509_V_ERR_EE_KEY_TOO_SMALL,
+	 "The key of the receiver's certificate is too short to be safe: it has to be renewed there."},
+	{X509_V_ERR_CA_KEY_TOO_SMALL,
+	 "The key of the receiver's authority is too short to be safe: it needs a certificate from another one."},
+	{X509_V_ERR_CERT_REVOKED, "The receiver's certificate has been revoked: it has to be renewed there."},
 };
 
 static void say_verdict(bh_transfer *x, const struct verdict *v)
@@ -88,7 +93,8 @@ void bh_failure_certificate(bh_transfer *x)
 			return;
 		}
 	}
-	bh_failure_say(x, BH_CAUSE_TLS, "The receiver's certificate was not accepted: %s.",
+	bh_failure_say(x, BH_CAUSE_TLS,
+		       "The receiver's certificate was not accepted: %s. It has to be put right there.",
 		       X509_verify_cert_error_string(verdict));
 }
 
@@ -100,14 +106,16 @@ static const struct reason {
 } REASONS[] = {
 	{"wrong version number", "The receiver does not speak TLS on this port: the URL should perhaps begin with "
 				 "http://, or name another port."},
-	{"http request", "The receiver does not speak TLS on this port."},
+	{"http request",
+	 "The receiver does not speak TLS on this port: the URL should perhaps begin with http://, or name another port."},
 	{"unsupported protocol",
 	 "The receiver only offers TLS older than 1.2, which is not safe: it has to be updated."},
 	{"protocol version", "The receiver only offers TLS older than 1.2, which is not safe: it has to be updated."},
-	{"certificate required", ASKS_FOR_ONE, "The receiver did not get a client certificate that it could use."},
+	{"certificate required", ASKS_FOR_ONE,
+	 "The receiver did not get a client certificate that it could use: ask its people which one it takes."},
 	{"alert bad certificate", ASKS_FOR_ONE, TAKES_NOT_OURS},
 	{"alert unknown ca", TAKES_NOT_OURS,
-	 "The receiver does not know the authority of this webhook's client certificate."},
+	 "The receiver does not know the authority of this webhook's client certificate: ask its people which it takes."},
 	{"alert certificate unknown", ASKS_FOR_ONE, TAKES_NOT_OURS},
 	{"alert unsupported certificate", TAKES_NOT_OURS, TAKES_NOT_OURS},
 	{"alert certificate expired", TAKES_NOT_OURS, OURS_HAS_EXPIRED},
@@ -116,12 +124,13 @@ static const struct reason {
 	{"alert access denied", TAKES_NOT_OURS, TAKES_NOT_OURS},
 	{"dh key too small", "The receiver's TLS settings are too weak to be safe: they have to be updated."},
 	{"handshake failure", "The receiver broke off the TLS handshake: it accepts none of our ciphers, does not know "
-			      "this host name, or wants a client certificate."},
-	{"unrecognized name", "The receiver's TLS server does not know this host name."},
-	{"unexpected eof", "The receiver closed the connection during the TLS handshake."},
-	{"reset by peer", "The receiver closed the connection during the TLS handshake."},
-	{"SSL_ERROR_SYSCALL", "The receiver closed the connection during the TLS handshake."},
-	{"SSL_ERROR_ZERO_RETURN", "The receiver closed the connection during the TLS handshake."},
+			      "this host name, or wants a client certificate. Its own log may say which."},
+	{"unrecognized name",
+	 "The receiver's TLS server does not know this host name: correct the URL, or have the name set up there."},
+	{"unexpected eof", CLOSED_EARLY},
+	{"reset by peer", CLOSED_EARLY},
+	{"SSL_ERROR_SYSCALL", CLOSED_EARLY},
+	{"SSL_ERROR_ZERO_RETURN", CLOSED_EARLY},
 };
 
 static const char *reason_of(const bh_transfer *x)
@@ -141,5 +150,7 @@ void bh_failure_handshake(bh_transfer *x, CURLcode code)
 	if (reason)
 		bh_failure_say(x, BH_CAUSE_TLS, "%s", reason);
 	else
-		bh_failure_say(x, BH_CAUSE_TLS, "The TLS handshake with the receiver failed: %s.", text);
+		bh_failure_say(x, BH_CAUSE_TLS,
+			       "The TLS handshake with the receiver failed: %s. Have its TLS settings looked after.",
+			       text);
 }
