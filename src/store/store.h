@@ -197,7 +197,10 @@ typedef struct bh_write {
 
 	/* CHANGE */
 	const bh_change *change;
-	/* CHANGE, and (unless NULL) REPLAY, RECOVERY, RECOVERY_END: "key key_04f…", "127.0.0.1"; the store adds what and when. */
+	/*
+	 * CHANGE, and (unless NULL) REPLAY, RECOVERY, RECOVERY_END, and the EVENT of a test that enables: "key key_04f…",
+	 * "127.0.0.1"; the store adds what and when.
+	 */
 	const char *audit_who, *audit_from;
 
 	/* SWEEP */

@@ -125,6 +125,8 @@ static void a_test_bears_what_its_success_brings_about(void)
 		g_auto(reply) r = call(h, h->seven, "POST", test, cases[i].body);
 		assert_status(&r, 202);
 		g_assert_cmpint(then_of(h, text(&r, "delivery_id")), ==, cases[i].then);
+		g_autofree char *line = last_audit(h);
+		g_assert_true(g_str_has_prefix(line, "webhook.test-enable whk_") == (cases[i].then != BH_TEST_ONLY));
 	}
 	/* Nothing is enabled before the test is delivered. */
 	g_auto(reply) shown = get(h, path);

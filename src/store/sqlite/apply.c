@@ -79,11 +79,17 @@ static bool audit(bh_sqlite *s, const bh_write *w, GError **error)
 	return w->result != BH_WRITE_DONE || !w->audit_who || bh_sqlite_write_audit(s, w, error);
 }
 
+/* Of all events only the test that is to enable its webhook is somebody's change of it. */
+static bool is_to_enable(const bh_write *w)
+{
+	return w->delivery_count == 1 && w->deliveries[0]->then != BH_TEST_ONLY;
+}
+
 static bool apply_one(bh_sqlite *s, bh_write *w, GError **error)
 {
 	switch (w->kind) {
 	case BH_WRITE_EVENT:
-		return bh_sqlite_write_event(s, w, error);
+		return bh_sqlite_write_event(s, w, error) && (!is_to_enable(w) || audit(s, w, error));
 	case BH_WRITE_RECORD:
 		return bh_sqlite_write_record(s, w, error);
 	case BH_WRITE_CHANGE:

@@ -392,6 +392,9 @@ static char *describe(const bh_write *w)
 	switch (w->kind) {
 	case BH_WRITE_CHANGE:
 		return describe_change(w->change);
+	case BH_WRITE_EVENT:
+		return g_strdup_printf("webhook.test-enable %s",
+				       bh_id_text(BH_ID_WEBHOOK, w->deliveries[0]->webhook_id, id));
 	case BH_WRITE_REPLAY:
 		return g_strdup_printf("event.replay %s", bh_id_text(BH_ID_EVENT, w->event->id, id));
 	case BH_WRITE_RECOVERY:
