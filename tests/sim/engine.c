@@ -262,6 +262,7 @@ void engine_die(engine *e)
 		return; /* one dies once */
 	TELL(s, "the process dies");
 	s->counts.deaths++;
+	rules_died(s);
 	s->is_ghost = true;
 	g_assert_true(g_file_get_contents(path, &e->flight, &e->flight_bytes, NULL));
 }

@@ -44,6 +44,7 @@ rules *rules_new(sim *s)
 	r->webhooks = g_hash_table_new_full(g_int64_hash, g_int64_equal, NULL, free_watched);
 	r->accepted = g_hash_table_new_full(g_int64_hash, g_int64_equal, g_free, NULL);
 	r->set_aside = g_hash_table_new_full(g_int64_hash, g_int64_equal, g_free, NULL);
+	r->left = g_array_new(FALSE, FALSE, sizeof(left_behind));
 	r->managers_in_flight = g_hash_table_new_full(g_str_hash, g_str_equal, g_free, g_free);
 	r->minute_at = r->hour_at = r->started_at = r->disturbed_at = s->clock.mono;
 	return r;
@@ -55,6 +56,7 @@ void rules_free(rules *r)
 		return;
 	g_hash_table_unref(r->pairs);
 	g_hash_table_unref(r->webhooks);
+	g_array_unref(r->left);
 	g_hash_table_unref(r->accepted);
 	g_hash_table_unref(r->set_aside);
 	g_hash_table_unref(r->managers_in_flight);
@@ -172,6 +174,9 @@ void rules_moved(void *data, const bh_delivery *d, bh_state from)
 	}
 	if (d->state == BH_STATE_HELD || d->state == BH_STATE_EXHAUSTED)
 		g_hash_table_add(s->rules->set_aside, g_memdup2(&d->id, sizeof d->id));
+	if (d->state == BH_STATE_PENDING && d->due_at != BH_DUE_BLOCKED &&
+	    d->due_at > d->created_at + s->settings->lifetime)
+		broken(s, "delivery %" G_GINT64_FORMAT " is due after the end of its life", d->id);
 	s->rules->open += (from == 0 || had_ended) && !ended ? 1 : 0;
 	s->rules->open -= from != 0 && !had_ended && ended ? 1 : 0;
 	p->delivered += d->state == BH_STATE_DELIVERED;
@@ -235,9 +240,39 @@ void rules_nudged(sim *s, bh_id webhook)
 	w->young_nudges++;
 }
 
+/* What was under way and was not recorded may have arrived: the next process knows of it, or knows that it is over. */
+void rules_died(sim *s)
+{
+	rules *r = s->rules;
+	GHashTableIter iter;
+	void *value;
+
+	g_hash_table_iter_init(&iter, r->pairs);
+	while (g_hash_table_iter_next(&iter, NULL, &value)) {
+		const pair *p = value;
+		const bh_delivery *d = memory_delivery(s->disk, p->delivery);
+		if (p->in_flight == 0 || p->made > 1)
+			continue;
+		left_behind left = {d->id, d->attempts};
+		g_array_append_val(r->left, left);
+	}
+}
+
 void rules_started(sim *s)
 {
-	s->rules->started_at = s->rules->disturbed_at = s->clock.mono;
+	rules *r = s->rules;
+
+	r->started_at = r->disturbed_at = s->clock.mono;
+	for (guint i = 0; i < r->left->len; i++) {
+		const left_behind *left = &g_array_index(r->left, left_behind, i);
+		const bh_delivery *d = memory_delivery(s->disk, left->delivery);
+		if (d->state == BH_STATE_PENDING && d->attempts == left->attempts)
+			broken(s,
+			       "delivery %" G_GINT64_FORMAT
+			       " was under way when the process died, and nobody knows of it",
+			       d->id);
+	}
+	g_array_set_size(r->left, 0);
 }
 
 void rules_process_over(sim *s)

@@ -29,6 +29,7 @@ void rules_moved(void *sim, const bh_delivery *d, bh_state from);
 void rules_accepted(sim *s, bh_id event);
 void rules_nudged(sim *s, bh_id webhook); /* somebody retries one by hand: it waits for nobody */
 void rules_started(sim *s);
+void rules_died(sim *s);
 void rules_process_over(sim *s); /* stopped or dead: nothing is under way any more */
 
 void rules_after_step(sim *s);
@@ -48,6 +49,12 @@ typedef struct pair {
 	unsigned delivered; /* deliveries that are said to be so */
 	bh_id delivery;     /* the last one made */
 } pair;
+
+/* A delivery that was under way when the process died. */
+typedef struct left_behind {
+	bh_id delivery;
+	int attempts;       /* on record by then */
+} left_behind;
 
 /* An order key of a webhook. */
 typedef struct line {
@@ -100,6 +107,7 @@ struct rules {
 	GHashTable *accepted; /* bh_id of events */
 	GHashTable *managers_in_flight; /* "m1" -> count */
 	unsigned in_flight, retries_in_flight, urgent_in_flight;
+	GArray *left;         /* of left_behind: what was under way when the process died */
 	GHashTable *set_aside; /* bh_id of deliveries that were held or exhausted once: they come when somebody lets them */
 	bh_mono started_at;   /* the present process */
 	bh_mono disturbed_at; /* the last time that something kept the engine from its work */
