@@ -252,14 +252,15 @@ static void make(memory *m, bh_delivery *d)
 	g_hash_table_insert(m->rows, &row->d.id, row);
 	g_ptr_array_add(m->made, row);
 	m->last_id = MAX(m->last_id, d->id);
-	if (d->state == BH_STATE_PENDING)
+	d->sequence = row->d.sequence;
+	if (d->state == BH_STATE_PENDING) {
 		into_line(row);
-	else
+		d->due_at = row->d.due_at;
+	} else {
 		row->d.due_at = 0;
+	}
 	onto_shelf(row);
 	note_alike(row);
-	d->sequence = row->d.sequence;
-	d->due_at = row->d.due_at;
 	if (m->watcher.moved)
 		m->watcher.moved(m->watcher.user, &row->d, 0);
 }

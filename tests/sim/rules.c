@@ -2,6 +2,8 @@
 
 #include "engine.h"
 
+#include <string.h>
+
 /* --- Books ----------------------------------------------------------------------------------------------------------- */
 
 static guint hash_pair(const void *p)
@@ -202,6 +204,19 @@ static void webhook_put(sim *s, const bh_webhook *webhook)
 	w->changed_at = s->clock.mono;
 }
 
+/* What was under way at three deaths may be what kills us. */
+static void crash_recorded(sim *s, const bh_write *w)
+{
+	const bh_delivery *d = memory_delivery(s->disk, w->delivery_id);
+	pair *p = d ? rules_pair(s->rules, d->event_id, d->webhook_id) : NULL;
+
+	if (!p || p->made > 1 || strcmp(w->attempt->cause, bh_cause_name(BH_CAUSE_CRASH)) != 0)
+		return;
+	if (++p->crashes >= 3 && d->state == BH_STATE_PENDING)
+		broken(s, "delivery %" G_GINT64_FORMAT " was under way at %u deaths and is sent again", d->id,
+		       p->crashes);
+}
+
 void rules_applied(void *data, const bh_write *w)
 {
 	sim *s = data;
@@ -215,6 +230,7 @@ void rules_applied(void *data, const bh_write *w)
 		gone->changed_at = s->clock.mono;
 	} else if (w->kind == BH_WRITE_RECORD && w->attempt) {
 		streak_recorded(s, w);
+		crash_recorded(s, w);
 	} else if (w->kind == BH_WRITE_SWEEP) {
 		streak_swept(s, w);
 	}

@@ -47,6 +47,7 @@ typedef struct pair {
 	unsigned sent;
 	unsigned proofs;    /* answers of 200 to 299 */
 	unsigned delivered; /* deliveries that are said to be so */
+	unsigned crashes;   /* deaths of the process that its attempts tell of */
 	bh_id delivery;     /* the last one made */
 } pair;
 
