@@ -3,7 +3,7 @@
 
     ./dev bench              all parts, as a table
     ./dev bench --json       the same as one JSON object
-    ./dev bench --only fanout1,latency
+    ./dev bench neighbours   one part; several: --only fanout1,latency
     ./dev bench --scale 0.1  a tenth of the events: a look, not a measurement
 
 CPU figures are user + system time of the whole bellhop process, divided by the deliveries made. Machines are noisy:
@@ -15,129 +15,15 @@ import json
 import os
 import re
 import shutil
-import signal
-import socket
 import subprocess
 import sys
 import tempfile
 import time
-import urllib.request
+
+from engine import Bellhop, allow, drive, drive_command, free_port, wait_for
+from neighbours import part_neighbours, show_neighbours
 
 ROOT = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
-TICK = os.sysconf("SC_CLK_TCK")
-
-
-def free_port():
-    with socket.socket() as s:
-        s.bind(("127.0.0.1", 0))
-        return s.getsockname()[1]
-
-
-def wait_for(what, condition, seconds=30):
-    until = time.monotonic() + seconds
-    while time.monotonic() < until:
-        value = condition()
-        if value:
-            return value
-        time.sleep(0.002)
-    raise SystemExit(f"bench: waited {seconds} s for {what}")
-
-
-class Bellhop:
-    """One `bellhop serve` with a data folder of its own."""
-
-    def __init__(self, binary, *settings, data=None):
-        self.binary = binary
-        self.settings = settings
-        self.data = data or tempfile.mkdtemp(prefix="bellhop-bench-")
-        self.process = None
-
-    def start(self, listen="127.0.0.1:0"):
-        address = os.path.join(self.data, "address")
-        if os.path.exists(address):
-            os.unlink(address)
-        began = time.monotonic()
-        command = [self.binary, "serve", "--data", self.data, "--listen", listen, "--set", "log_level=error"]
-        for setting in self.settings:
-            command += ["--set", setting]
-        self.process = subprocess.Popen(command)
-        self.url = wait_for("the API", lambda: self.read("address"))
-        self.key = self.read("site.key")
-        wait_for("readiness", self.is_ready)
-        self.started_ms = (time.monotonic() - began) * 1000
-        return self
-
-    def read(self, name):
-        try:
-            with open(os.path.join(self.data, name)) as f:
-                return f.read().strip()
-        except FileNotFoundError:
-            return None
-
-    def is_ready(self):
-        try:
-            return urllib.request.urlopen(self.url + "/readyz", timeout=5).status == 200
-        except OSError:
-            return False
-
-    @property
-    def port(self):
-        return int(self.url.rsplit(":", 1)[1])
-
-    def call(self, method, path, body=None, content_type="application/json"):
-        data = body if isinstance(body, bytes) or body is None else json.dumps(body).encode()
-        request = urllib.request.Request(self.url + path, data, method=method)
-        request.add_header("Authorization", "Bearer " + self.key)
-        if data is not None:
-            request.add_header("Content-Type", content_type)
-        with urllib.request.urlopen(request, timeout=60) as answer:
-            text = answer.read()
-            return json.loads(text) if text else None
-
-    def set_up(self, sink_port, webhooks):
-        self.call("PUT", "/v1/managers/7", {"name": "Bench"})
-        self.call("PUT", "/v1/properties/12", {"name": "Bench", "managers": ["7"]})
-        for i in range(webhooks):
-            url = f"http://127.0.0.1:{sink_port}/hook/{i}"
-            self.call("POST", "/v1/webhooks", {"manager_id": "7", "settings": {"url": url}, "events": ["*"]})
-
-    def cpu_seconds(self):
-        with open(f"/proc/{self.process.pid}/stat") as f:
-            fields = f.read().rsplit(")", 1)[1].split()
-        return (int(fields[11]) + int(fields[12])) / TICK
-
-    def memory_mb(self, field="VmRSS"):
-        with open(f"/proc/{self.process.pid}/status") as f:
-            return int(re.search(field + r":\s+(\d+)", f.read()).group(1)) / 1024
-
-    def metric(self, name):
-        text = urllib.request.urlopen(self.url + "/metrics", timeout=10).read().decode()
-        match = re.search("^" + re.escape(name) + r" (\S+)$", text, re.M)
-        return float(match.group(1)) if match else 0.0
-
-    def kill(self):
-        self.process.send_signal(signal.SIGKILL)
-        self.process.wait()
-
-    def stop(self):
-        self.process.send_signal(signal.SIGTERM)
-        self.process.wait(60)
-        shutil.rmtree(self.data, ignore_errors=True)
-
-
-def drive_command(tools, bellhop, sink_port, *more):
-    return [tools.load, "drive", "--api-port", str(bellhop.port), "--sink-port", str(sink_port), "--key", bellhop.key, *map(str, more)]
-
-
-def drive(tools, bellhop, sink_port, *more):
-    done = subprocess.run(drive_command(tools, bellhop, sink_port, *more), stdout=subprocess.PIPE, text=True)
-    if not done.stdout:
-        raise SystemExit("bench: the load driver gave up")
-    return json.loads(done.stdout)
-
-
-def allow(port):
-    return f"allow=127.0.0.1:{port}"
 
 
 def part_fanout(tools, fanout, events):
@@ -305,13 +191,16 @@ def show(r):
         row(f"kill -9 amid {k['events']} events: lost", k["lost"], "goal 0")
         row("  copies", k["copies"], "only what was in flight")
         row("  everything arrived, s after the restart", k["all_arrived_after_restart_s"], "goal 2")
+    if "neighbours" in r:
+        show_neighbours(r["neighbours"], row)
 
 
-PARTS = ["fanout1", "fanout10", "wrk", "latency", "idle", "million", "kill"]
+PARTS = ["fanout1", "fanout10", "wrk", "latency", "idle", "million", "kill", "neighbours"]
 
 
 def main():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("part", nargs="?", choices=PARTS, help="only this one")
     parser.add_argument("--build", default=os.path.join(ROOT, "build"), help="where the release build lies")
     parser.add_argument("--only", help="comma list of: " + ", ".join(PARTS))
     parser.add_argument("--scale", type=float, default=1.0, help="multiplies the numbers of events")
@@ -320,7 +209,7 @@ def main():
     tools.binary = os.path.join(tools.build, "src", "bellhop")
     tools.load = os.path.join(tools.build, "bench", "bellhop-load")
 
-    parts = tools.only.split(",") if tools.only else PARTS
+    parts = [tools.part] if tools.part else tools.only.split(",") if tools.only else PARTS
     unknown = set(parts) - set(PARTS)
     if unknown:
         parser.error("no such part: " + ", ".join(sorted(unknown)))
@@ -333,6 +222,7 @@ def main():
         "idle": lambda: part_idle(tools),
         "million": lambda: part_million(tools, n(1000000)),
         "kill": lambda: part_kill(tools, n(5000)),
+        "neighbours": lambda: part_neighbours(tools, n(1000000)),
     }
     result = {}
     for part in parts:
@@ -346,7 +236,8 @@ def main():
             if part in result
         }
     print(json.dumps(result)) if tools.json else show(result)
+    return 1 if result.get("neighbours", {}).get("missed") else 0
 
 
 if __name__ == "__main__":
-    main()
+    sys.exit(main())

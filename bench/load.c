@@ -26,7 +26,9 @@
 typedef struct plan {
 	uint16_t api_port, sink_port;
 	const char *key;
-	const char *property;
+	char **properties; /* the events' in turn */
+	size_t property_count;
+	size_t skip; /* so many events warm up, and are not in the figures */
 	size_t connections, events, fanout, event_bytes;
 	double rate; /* events a second; 0: closed loop */
 	bool survive; /* the API may go away and come back */
@@ -53,8 +55,8 @@ typedef struct drive {
 static int usage(void)
 {
 	fputs("usage: bellhop-load sink PORT\n"
-	      "       bellhop-load drive --api-port N --sink-port N --key KEY [--property ID] [--connections N] [--events N]\n"
-	      "                          [--fanout N] [--bytes N] [--rate PER_SECOND] [--survive] [--patience SECONDS]\n",
+	      "       bellhop-load drive --api-port N --sink-port N --key KEY [--property ID[,ID ...]] [--connections N]\n"
+	      "                          [--events N] [--skip N] [--fanout N] [--bytes N] [--rate PER_SECOND] [--survive] [--patience SECONDS]\n",
 	      stderr);
 	return 2;
 }
@@ -93,7 +95,7 @@ static size_t write_event(const plan *p, size_t seq, char *out, size_t room)
 	int size = snprintf(
 		out, room,
 		"{\"type\":\"booking_added\",\"data\":{\"property_uid\":%s,\"contract_uid\":%zu,\"seq\":%zu,\"note\":\"",
-		p->property, seq + 1, seq);
+		p->properties[seq % p->property_count], seq + 1, seq);
 	while ((size_t)size + 3 < p->event_bytes && (size_t)size + 4 < room)
 		out[size++] = 'x';
 	size += snprintf(out + size, room - (size_t)size, "\"}}");
@@ -227,7 +229,7 @@ static void report(const drive *d, int64_t start)
 	size_t events = d->plan->events, arrived = 0, acked = 0, copies = 0;
 	int64_t *arrival = calloc(events + 1, sizeof(*arrival)), *ack = calloc(events + 1, sizeof(*ack));
 	int64_t last = start;
-	for (size_t seq = 0; seq < events; seq++) {
+	for (size_t seq = d->plan->skip; seq < events; seq++) {
 		int64_t first = atomic_load(&d->sink.first_us[seq]), latest = atomic_load(&d->sink.last_us[seq]);
 		uint32_t times = atomic_load(&d->sink.copies[seq]);
 		if (first)
@@ -277,9 +279,18 @@ static int run_drive(const plan *p)
 	return missing(&d) == 0 && d.refused == 0 ? 0 : 1;
 }
 
+/* "12,13": cut where the commas are. */
+static void parse_properties(char *text, plan *p)
+{
+	p->property_count = 0;
+	p->properties = calloc(strlen(text) + 1, sizeof(char *));
+	for (char *id; (id = strsep(&text, ","));)
+		p->properties[p->property_count++] = id;
+}
+
 static bool parse(int argc, char **argv, plan *p)
 {
-	enum { API = 1, SINK, KEY, PROPERTY, CONNECTIONS, EVENTS, FANOUT, BYTES, RATE, SURVIVE, PATIENCE };
+	enum { API = 1, SINK, KEY, PROPERTY, CONNECTIONS, EVENTS, SKIP, FANOUT, BYTES, RATE, SURVIVE, PATIENCE };
 	const struct option options[] = {
 		{"api-port", 1, NULL, API},
 		{"sink-port", 1, NULL, SINK},
@@ -287,6 +298,7 @@ static bool parse(int argc, char **argv, plan *p)
 		{"property", 1, NULL, PROPERTY},
 		{"connections", 1, NULL, CONNECTIONS},
 		{"events", 1, NULL, EVENTS},
+		{"skip", 1, NULL, SKIP},
 		{"fanout", 1, NULL, FANOUT},
 		{"bytes", 1, NULL, BYTES},
 		{"rate", 1, NULL, RATE},
@@ -306,13 +318,16 @@ static bool parse(int argc, char **argv, plan *p)
 			p->key = optarg;
 			break;
 		case PROPERTY:
-			p->property = optarg;
+			parse_properties(optarg, p);
 			break;
 		case CONNECTIONS:
 			p->connections = strtoul(optarg, NULL, 10);
 			break;
 		case EVENTS:
 			p->events = strtoul(optarg, NULL, 10);
+			break;
+		case SKIP:
+			p->skip = strtoul(optarg, NULL, 10);
 			break;
 		case FANOUT:
 			p->fanout = strtoul(optarg, NULL, 10);
@@ -350,8 +365,10 @@ int main(int argc, char **argv)
 		pause();
 		return 0;
 	}
+	char usual[] = "12";
 	plan p = {
-		.property = "12", .connections = 64, .events = 100000, .fanout = 1, .event_bytes = 300, .patience = 60};
+		.connections = 64, .events = 100000, .fanout = 1, .event_bytes = 300, .patience = 60};
+	parse_properties(usual, &p);
 	if (argc < 2 || strcmp(argv[1], "drive") != 0 || !parse(argc - 1, argv + 1, &p))
 		return usage();
 	return run_drive(&p);
