@@ -366,8 +366,7 @@ int main(int argc, char **argv)
 		return 0;
 	}
 	char usual[] = "12";
-	plan p = {
-		.connections = 64, .events = 100000, .fanout = 1, .event_bytes = 300, .patience = 60};
+	plan p = {.connections = 64, .events = 100000, .fanout = 1, .event_bytes = 300, .patience = 60};
 	parse_properties(usual, &p);
 	if (argc < 2 || strcmp(argv[1], "drive") != 0 || !parse(argc - 1, argv + 1, &p))
 		return usage();
