@@ -107,6 +107,8 @@ def one_round(tools, b, sink_port):
     return {
         "p50": result["arrival_ms"]["p50"],
         "p99": result["arrival_ms"]["p99"],
+        "acknowledged_p50": result["acknowledged_ms"]["p50"],
+        "acknowledged_p99": result["acknowledged_ms"]["p99"],
         "cpu_us": (after - before) / result["deliveries"],
         "read_bytes": (bytes_after - bytes_before) / result["deliveries"],
         "read_calls": (calls_after - calls_before) / result["deliveries"],
@@ -117,7 +119,7 @@ def one_round(tools, b, sink_port):
 def summary(rounds):
     p99 = sorted(r["p99"] for r in rounds)
     return {
-        **{name: round(statistics.median(r[name] for r in rounds), 3) for name in ("p50", "p99", "cpu_us", "read_bytes", "read_calls")},
+        **{name: round(statistics.median(r[name] for r in rounds), 3) for name in ("p50", "p99", "acknowledged_p50", "acknowledged_p99", "cpu_us", "read_bytes", "read_calls")},
         "p99_spread": [p99[0], p99[-1]],
         "lost": sum(r["lost"] for r in rounds),
     }
@@ -128,6 +130,7 @@ def part_neighbours(tools, waiting):
     alone = start(tools, sink_port, [dead, hanging.port])
     among = start(tools, sink_port, [dead, hanging.port])
     add_bad_ones(among, hanging.port, dead, waiting)
+    os.sync()  # or the disk is still busy with the million when the measurement begins
     time.sleep(3)
     rounds = {"without": [], "with": []}
     for b in (alone, among):
@@ -169,6 +172,7 @@ def show_neighbours(r, row):
         f = r[which]
         row(f"healthy {which} bad neighbours: sent to arrival, ms p50", f["p50"])
         row("  ms p99 (median of the rounds)", f["p99"])
+        row("  of which until acknowledged, ms p50 / p99", f"{f['acknowledged_p50']} / {f['acknowledged_p99']}")
         row("  ms p99, least and most of the rounds", f"{f['p99_spread'][0]} .. {f['p99_spread'][1]}")
         row("  CPU us per delivered delivery", f["cpu_us"])
         row("  bytes read per delivered delivery", round(f["read_bytes"]))

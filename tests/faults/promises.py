@@ -18,7 +18,7 @@ STATES = {2: "pending", 3: "delivered", 4: "held", 5: "gone", 6: "exhausted", 7:
 FOR_GOOD = {"delivered", "gone", "coalesced", "cancelled"}  # nothing leads out of these
 NEVER_ARRIVED = {"connect", "dns", "tls", "guard", "script", "proxy"}  # causes of attempts that the receiver did not see
 ALPHABET = "0123456789abcdefghjkmnpqrstvwxyz"
-DUE_BLOCKED_FROM = 1 << 62  # a due time that never comes: an earlier one of the same order key is first
+DUE_BLOCKED = 2**63 - 1  # a due time that never comes: an earlier one of the same order key is first
 
 
 def id_text(kind, number):
@@ -53,18 +53,16 @@ def check_store(database, world):
     check_audit(database)
     check_batches(database, world)
     check_order(database)
+    check_superseded(database)
 
 
 def findings_of(database):
     """(event, delivery) as the verdicts name them; a delivery that was not made is left out."""
-    texts = [(row["id"], row["findings"]) for row in rows(database, "SELECT id, findings FROM event")]
-    if columns(database, "replay"):
-        texts += [(row["event_id"], row["findings"]) for row in rows(database, "SELECT event_id, findings FROM replay")]
-    for event, text in texts:
-        for word in text.split():
+    for row in rows(database, "SELECT id, findings FROM event"):
+        for word in row["findings"].split():
             webhook, _, delivery = word.split(":")[:3]
             if delivery != "0":
-                yield event, int(delivery), int(webhook)
+                yield row["id"], int(delivery), int(webhook)
 
 
 def check_events(database):
@@ -99,6 +97,13 @@ def check_audit(database):
         assert lines[f"key.put {id_text('key', row['id'])}"], f"key {row['id']} without a line in the audit log"
 
 
+def check_superseded(database):
+    """What was coalesced names the newer one that goes in its place."""
+    for row in rows(database, "SELECT id, webhook_id, superseded_by FROM delivery WHERE state = 7"):
+        newer = rows(database, "SELECT id, webhook_id FROM delivery WHERE id = ?", row["superseded_by"])
+        assert newer and newer[0]["id"] > row["id"] and newer[0]["webhook_id"] == row["webhook_id"], f"{row} was coalesced into {newer}"
+
+
 def check_batches(database, world):
     there = {row["caller_id"] for row in rows(database, "SELECT caller_id FROM event WHERE caller_id IS NOT NULL")}
     for keys in world.batches:
@@ -107,16 +112,13 @@ def check_batches(database, world):
 
 
 def check_order(database):
-    """Of an order key at most one waits unblocked, and the numbers of a webhook have no gap."""
-    known = columns(database, "delivery")
-    if not {"order_key", "sequence"} <= known:
-        return
+    """Of an order key exactly one of those that wait may be sent, and the numbers of a webhook have no gap."""
     unblocked, numbers = collections.Counter(), collections.defaultdict(list)
     for row in rows(database, "SELECT webhook_id, order_key, sequence, state, at FROM delivery WHERE order_key IS NOT NULL"):
         numbers[row["webhook_id"]].append(row["sequence"])
-        if STATES[row["state"]] == "pending" and row["at"] < DUE_BLOCKED_FROM:
-            unblocked[row["webhook_id"], row["order_key"]] += 1
-    assert not unblocked or max(unblocked.values()) == 1, f"more than one of an order key may be sent: {unblocked}"
+        if STATES[row["state"]] == "pending":
+            unblocked[row["webhook_id"], row["order_key"]] += row["at"] != DUE_BLOCKED
+    assert set(unblocked.values()) <= {1}, f"of each order key, so many may be sent: {unblocked}"
     for webhook, given in numbers.items():
         assert sorted(given) == list(range(1, len(given) + 1)), f"webhook {webhook} has the numbers {sorted(given)}"
 

@@ -82,6 +82,7 @@ def play(world, scenario):
 def check_all(world, scenario):
     check_store(world.engine.data / "bellhop.db", world)
     check_history(world, scenario)
+    scenario.check(world)
     check_lives(world)
 
 

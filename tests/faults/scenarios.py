@@ -3,10 +3,10 @@ What the engine is doing when it dies. Each scenario is a list of steps that can
 world of the integration tests (managers 7 and 8) on disk, and takes a second or two.
 """
 
-import threading
+import json
 import time
 
-from harness.receiver import per_delivery, reply
+from harness.receiver import per_delivery, perform, reply
 from world import OK, small_world
 
 FAILS = reply(500, b"no")
@@ -34,6 +34,9 @@ class Scenario:
     def ends(self, world, delivery):
         """The states that this delivery may be in when everything has ended."""
         return {"delivered"}
+
+    def check(self, world):
+        """What must hold of this scenario beyond what always does."""
 
 
 class FirstStart(Scenario):
@@ -208,6 +211,180 @@ class ByHand(Scenario):
         return {"cancelled"} if delivery.event == event_number(world, "hand-3") and delivery.webhook == "x" else {"delivered"}
 
 
+class Order(Scenario):
+    """One after the other per property, where one of them fails at first and one for ever."""
+
+    def steps(self):
+        at_first = per_delivery(FAILS, FAILS, OK)
+
+        def fails_at_first(exchange):
+            perform({1: at_first, 4: FAILS}.get(contract_of(exchange.request), OK), exchange)
+
+        def single(w):
+            w.webhook("x", fails_at_first, order_by="property")
+            w.webhook("y", order_by="contract_uid")
+            for n in range(1, 7):
+                w.send(f"order-{n}", property_uid=12 if n % 2 else 13)
+
+        def batch(w):
+            w.send_batch("order-11", "order-12", "order-13")
+
+        def cancelled(w):
+            w.send("order-14", property_uid=13)
+            w.send("order-15", property_uid=13)
+            w.patch("x", enabled=False)
+            w.send("order-16", property_uid=13)
+            w.patch("x", enabled=True, held="all")
+
+        return [single, batch, cancelled]
+
+    def ends(self, world, delivery):
+        fails = delivery.webhook == "x" and delivery.event == event_number(world, "order-4")
+        return {"exhausted"} if fails else {"delivered"}
+
+    def check(self, world):
+        arrived = {}
+        for request in world.requests("x"):
+            body = json.loads(request.body)
+            arrived.setdefault(body["data"]["property_uid"], []).append(body["sequence"])
+        for property_uid, numbers in arrived.items():
+            assert numbers == sorted(numbers), f"those of property {property_uid} came as {numbers}"
+
+
+class Coalesce(Scenario):
+    """Of several that wait with the same key, only the newest is sent."""
+
+    def steps(self):
+        def burst(w):
+            w.webhook("x", coalesce={"seconds": 1, "fields": ["property"]})
+            w.webhook("y", coalesce={"seconds": 1.5, "fields": ["property", "room_uid"]}, order_by="property")
+            for n in range(1, 9):
+                w.send(f"coalesce-{n}", property_uid=12 if n % 3 else 13)
+
+        def first_through(w):
+            w.until_delivered("x", 1)
+            for n in range(9, 13):
+                w.send(f"coalesce-{n}")
+
+        return [burst, first_through]
+
+    def ends(self, world, delivery):
+        newest = delivery.event in (event_number(world, "coalesce-12"), event_number(world, "coalesce-6"))
+        return {"delivered"} if newest else {"delivered", "coalesced"}
+
+
+class Replay(Scenario):
+    """Stored events are decided anew, for all and for one webhook that came later."""
+
+    def steps(self):
+        def events(w):
+            w.webhook("x")
+            w.webhook("z", FAILS, order_by="property")
+            for n in (1, 2, 3):
+                w.send(f"replay-{n}")
+            w.until_delivered("x", 3)
+            w.webhook("y")
+
+        def replay(w):
+            w.site.post(f"/v1/events/{w.answers['replay-1']['id']}/replay").ok(202)
+            for n in (2, 3):
+                w.site.post(f"/v1/events/{w.answers[f'replay-{n}']['id']}/replay", json={"webhook_id": w.webhooks["y"]}).ok(202)
+
+        return [events, replay]
+
+    def ends(self, world, delivery):
+        return {"exhausted"} if delivery.webhook == "z" else {"delivered"}
+
+
+class Recover(Scenario):
+    """What was exhausted is recovered step by step; a second recovery is cancelled half way."""
+
+    settings = {"retry_schedule": "20ms", "breaker_failures": "1000", "breaker_attempts": "1000"}
+
+    def steps(self):
+        def exhausted(first, count):
+            def step(w):
+                w.webhook("x", FAILS)
+                w.webhook("y", FAILS, manager="8", order_by="property")
+                w.send_batch(*(f"recover-{n}" for n in range(first, first + count)))
+                w.send(f"recover-{first + count}", property_uid=21)
+                w.until(lambda: len(w.deliveries("x", "exhausted")) >= count, f"{count} to be exhausted")
+
+            return step
+
+        def recover(name, per_second):
+            def step(w):
+                w.scripts[name] = OK
+                since = time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime(time.time() - 3600))
+                w.site.post(w.path(name, "/recover"), json={"since": since, "dry_run": True}).ok(200)
+                answer = w.site.post(w.path(name, "/recover"), json={"since": since, "per_second": per_second})
+                assert answer.status in (202, 409), answer.body  # 409: the one before the death runs on
+
+            return step
+
+        def recovered(w):
+            def done():
+                return all(row["state"] != "running" for row in w.site.walk("/v1/recoveries"))
+
+            w.until(done, "the recovery to end")
+
+        def fail_again(w):
+            w.scripts.update(x=FAILS)
+
+        def cancel(w):
+            for row in w.site.walk("/v1/recoveries"):
+                if row["state"] == "running":
+                    w.site.post(f"/v1/recoveries/{row['id']}/cancel").ok(200)
+
+        return [
+            exhausted(100, 12), recover("x", 20), recover("y", 100), recovered,
+            fail_again, exhausted(200, 12), recover("x", 5), cancel, recovered,
+        ]  # fmt: skip
+
+    def ends(self, world, delivery):
+        return {"delivered", "exhausted"} if delivery.webhook == "x" else {"delivered"}
+
+    def check(self, world):
+        first = {event_id for key in ("recover-100",) for event_id in (e["id"] for e in world.answers[key]["events"])}
+        sent = set(world.receiver.ids)
+        assert first <= sent, "what the recovery promised was not sent"
+
+
+class TestAndEnable(Scenario):
+    """A disabled webhook is tried out: it stays so when the test fails, and is enabled and sends the newest when it succeeds."""
+
+    def steps(self):
+        def held(w):
+            w.webhook("x", FAILS)
+            w.patch("x", enabled=False)
+            for n in range(1, 5):
+                w.send(f"test-{n}")
+
+        def try_out(w):
+            answer = w.site.post(w.path("x", "/test"), json={"enable": True, "held": "newest"})
+            assert answer.status in (202, 409), answer.body  # 409: it is enabled already, by the one before the death
+
+        def fails(w):
+            try_out(w)
+            w.settle()
+            assert not w.site.get(w.path("x")).ok()["enabled"], "enabled although the test failed"
+
+        def succeeds(w):
+            w.scripts["x"] = OK
+            try_out(w)
+            w.until(lambda: w.site.get(w.path("x")).ok()["enabled"], "the webhook to be enabled")
+            w.until(lambda: not w.deliveries("x", "held"), "what was held to be dealt with")
+            w.send("test-9")
+
+        return [held, fails, succeeds]
+
+    def ends(self, world, delivery):
+        if delivery.is_test:
+            return {"delivered", "exhausted"}
+        newest = delivery.event in (event_number(world, "test-4"), event_number(world, "test-9"))
+        return {"delivered"} if newest else {"cancelled"}
+
+
 class Stop(Scenario):
     """SIGTERM while slow receivers answer, records are on their way and callers call."""
 
@@ -266,6 +443,10 @@ class Large(Scenario):
         return [fill(100), fill(200), one_that_goes_out]
 
 
+def contract_of(request):
+    return json.loads(request.body)["data"]["contract_uid"]
+
+
 def event_number(world, key):
     from promises import id_number
 
@@ -278,6 +459,11 @@ SCENARIOS = {
     "failures": Failures,
     "webhook-life": WebhookLife,
     "by-hand": ByHand,
+    "order": Order,
+    "coalesce": Coalesce,
+    "replay": Replay,
+    "recover": Recover,
+    "test-and-enable": TestAndEnable,
     "stop": Stop,
     "crash-start": CrashStart,
     "large": Large,
