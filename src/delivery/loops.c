@@ -374,6 +374,7 @@ static bool record_unknown(bh_journal *journal, bh_reader *reader, const bh_flig
 
 	bool waits = delivery->state == BH_STATE_PENDING;
 	bool set_aside = waits && crashes + 1 >= CRASHES_MAX;
+	bool ends = set_aside || (waits && delivery->is_test);
 	bh_usec now = bh_clock_steady(bh_clock_mono());
 	bh_attempt_row row = {
 		.delivery_id = id,
@@ -390,6 +391,7 @@ static bool record_unknown(bh_journal *journal, bh_reader *reader, const bh_flig
 			set_aside
 				? "Bellhop stopped without warning while this request was under way, for the third time. It is not sent "
 				  "again by itself; retry it by hand when the reason is known."
+			: ends ? "Bellhop stopped without warning while this request was under way. It may have arrived; a test is sent once."
 			: waits ? "Bellhop stopped without warning while this request was under way. It may have arrived; it is sent again "
 				  "with the same webhook-id."
 				: "Bellhop stopped without warning while this request was under way. It may have arrived.",
@@ -404,16 +406,17 @@ static bool record_unknown(bh_journal *journal, bh_reader *reader, const bh_flig
 		.attempt = &row,
 		.delivery_id = id,
 		.webhook_id = delivery->webhook_id,
-		.state = set_aside ? BH_STATE_EXHAUSTED : BH_STATE_PENDING,
+		.state = ends ? BH_STATE_EXHAUSTED : BH_STATE_PENDING,
 		.due_at = MIN(now, delivery->due_at),
 		.spent = delivery->spent,
-		.reason = set_aside ? row.sentence : NULL,
+		.reason = ends ? row.sentence : NULL,
 		.at = now,
 	};
 	bh_write *writes[] = {&write};
 	bh_entry entry = {.writes = writes, .count = 1};
 	bh_log(BH_WARNING, "delivery",
 	       set_aside ? "was in flight at three unclean stops, set aside"
+	       : ends    ? "a test was in flight at an unclean stop"
 	       : waits   ? "was in flight at an unclean stop, sent again"
 			 : "was in flight at an unclean stop",
 	       BH_ID("delivery", BH_ID_DELIVERY, id));

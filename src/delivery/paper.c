@@ -10,6 +10,7 @@
 #include "delivery/paper.h"
 
 #include "base/error.h"
+#include "base/fault.h"
 #include "base/log.h"
 #include "delivery/recoveries.h"
 #include "delivery/streaks.h"
@@ -120,6 +121,7 @@ static void sweep_back(bh_loop *loop, bh_paper *paper)
 {
 	bool overtaken = paper->error; /* the webhook was switched once more, and whoever did it sees to the rest */
 	const bh_write *w = &paper->write;
+	BH_FAULT("paper.swept-some");
 	if (!overtaken && w->swept > 0 && w->from == BH_STATE_PENDING && w->state == BH_STATE_EXHAUSTED) {
 		bh_loop_exhausted_unsent(loop, w->webhook_id);
 		bh_loop_look_at(loop,
@@ -150,6 +152,7 @@ static void disable_back(bh_loop *loop, bh_paper *paper)
 	bool raced = g_error_matches(paper->error, BH_ERROR, BH_ERROR_CONFLICT);
 	bh_id webhook = paper->attempted->id;
 
+	BH_FAULT("paper.disabled");
 	g_hash_table_remove(loop->disabling, &webhook);
 	if (raced)
 		bh_loop_disable(loop, paper->attempted, paper->cause, paper->why);
@@ -185,6 +188,7 @@ static void enable_back(bh_loop *loop, bh_paper *paper)
 {
 	bh_id webhook = paper->write.change->webhook->id;
 
+	BH_FAULT("paper.enabled");
 	if (g_error_matches(paper->error, BH_ERROR, BH_ERROR_CONFLICT)) {
 		bh_loop_enable(loop, webhook, paper->then);
 	} else if (!paper->error) {

@@ -1,6 +1,7 @@
 #include "delivery/recoveries.h"
 
 #include "base/error.h"
+#include "base/fault.h"
 #include "base/log.h"
 
 #define STEP_EVERY (200 * BH_MILLISECOND)
@@ -113,6 +114,7 @@ void bh_loop_recover_back(bh_loop *loop, const bh_paper *paper)
 	const bh_write *w = &paper->write;
 	recovering *r = find(loop, w->recovery_id);
 
+	BH_FAULT("recovery.step-kept");
 	if (!r)
 		return;
 	r->is_out = false;

@@ -3,7 +3,8 @@
 Kills a real Bellhop at one fault point after the other, and checks after the restart what must always hold.
 
     ./dev faults                            every point of every scenario, until none fires: takes a while
-    ./dev faults --scenario webhook-life    one scenario; --from N begins at its N-th point, --points M tries at most M
+    ./dev faults --scenario webhook-life    one scenario; --from N begins at its N-th point, --points M tries at most M;
+                                            --every K tries each K-th only
     ./dev faults --quick                    what ./dev test runs: the first hit of each point, and a few of the others
 
 A trial that failed says how to repeat it, and its folder is kept: logs, the data folder, and a copy of that at each death.
@@ -138,12 +139,12 @@ def quick(runner, scenarios):
     runner.done.append(unreached(whole))
 
 
-def every_point(runner, name, first, points):
+def every_point(runner, name, first, points, every):
     """Point after point, some at a time, until a whole round fires none."""
     runner.run([Trial(name, None)])
-    last = first + points if points is not None else POINTS_MAX
-    for start in range(first, last, 4 * runner.workers):
-        round = runner.run([Trial(name, f"*:{n}") for n in range(start, min(last, start + 4 * runner.workers))])
+    last = first + points * every if points is not None else POINTS_MAX
+    for start in range(first, last, 2 * runner.workers * every):
+        round = runner.run([Trial(name, f"*:{n}") for n in range(start, min(last, start + 2 * runner.workers * every), every)])
         if round and not round[-1].died_at:
             return
     if points is None:
@@ -167,6 +168,7 @@ def main():
     parser.add_argument("--scenario", choices=SCENARIOS)
     parser.add_argument("--from", dest="first", type=int, default=1, metavar="N")
     parser.add_argument("--points", type=int, metavar="M")
+    parser.add_argument("--every", type=int, default=1, metavar="K")
     parser.add_argument("--at", action="append", metavar="NAME:N", help="kill at this point only; may be given several times")
     parser.add_argument("--quick", action="store_true")
     parser.add_argument("--workers", type=int, default=3 * (os.cpu_count() or 1), help="trials at a time; most of a trial is waiting")
@@ -184,10 +186,10 @@ def main():
         runner.run([Trial(name, fault) for name in scenarios for fault in given.at])
     else:
         for name in scenarios:
-            every_point(runner, name, given.first, given.points)
+            every_point(runner, name, given.first, given.points, given.every)
             of_it = [trial for trial in runner.done if trial.scenario == name]
             print(f"{name}: {sum(bool(trial.died_at) for trial in of_it)} deaths, {sum(bool(t.failure) for t in of_it)} failed", flush=True)
-        if not given.scenario and given.points is None:
+        if not given.scenario and given.points is None and given.every == 1:
             runner.done.append(unreached(runner.done))
     report(runner, given.junit)
     failed = [trial for trial in runner.done if trial.failure]

@@ -148,7 +148,7 @@ class World:
             self.look_for_death()
             return condition()
 
-        return wait_for(reached, what, within)
+        return wait_for(reached, what, within, every=0.03)  # engines and receivers of other trials want to live, too
 
     # --- The receiver -----------------------------------------------------------------------
 
