@@ -21,7 +21,7 @@ ROUNDS = 7
 ROUND_SECONDS = 6
 WAITING_A_DEAD_ONE = 200
 SETTLE_SECONDS = 2  # after SIGCONT: what was due meanwhile
-PROBES = ["probe_first=1s", "probe_max=2s"]  # or they would be left alone for most of the measurement
+PROBES = ["probe_first=1s", "probe_max=10s"]  # or they would be left alone for nearly all of the measurement
 P99_RATIO_GOAL = 1.2
 MEMORY_GOAL_MB = 100
 
