@@ -174,6 +174,7 @@ struct bh_loop {
 	bh_policy policy;
 	bh_upkeep upkeep;
 	GHashTable *streaks;   /* webhook -> run of failures (streaks.c) */
+	bool knows_streaks, knows_recoveries; /* false: the store was away when they were to be read */
 	GPtrArray *recoveries; /* under way (recoveries.c) */
 	GArray *held;          /* bh_id of webhooks whose held deliveries are still to be looked at */
 	bh_chance chance;

@@ -47,8 +47,9 @@ void bh_loop_read_recoveries(bh_loop *loop)
 {
 	g_autoptr(GError) error = NULL;
 	g_autoptr(GPtrArray) running = bh_reader_recoveries(loop->reader, NULL, 0, true, 0, RUNNING_MAX, &error);
+	loop->knows_recoveries = running;
 	if (!running) {
-		bh_log(BH_WARNING, "delivery", "recoveries not read; they go on after the next one or a restart",
+		bh_log(BH_WARNING, "delivery", "recoveries not read, tried again with the next look",
 		       BH_STR("why", error->message));
 		return;
 	}

@@ -34,23 +34,34 @@ static void keep(bh_loop *loop, bh_id webhook, const bh_streak *streak)
 	g_hash_table_replace(loop->streaks, &kept->webhook, kept);
 }
 
-void bh_loop_load_streaks(bh_loop *loop)
+static bool load(bh_loop *loop, GError **error)
 {
-	g_autoptr(GError) error = NULL;
 	g_autoptr(GArray) webhooks = g_array_new(FALSE, FALSE, sizeof(bh_id));
-	bool ok = bh_reader_streaks(loop->reader, webhooks, &error);
+	bool ok = bh_reader_streaks(loop->reader, webhooks, error);
 
 	for (guint i = 0; ok && i < webhooks->len; i++) {
 		bh_id webhook = g_array_index(webhooks, bh_id, i);
 		bh_streak streak;
 		if (!bh_loop_of_webhook(loop, webhook))
 			continue;
-		ok = bh_reader_streak(loop->reader, webhook, &streak, &error);
+		ok = bh_reader_streak(loop->reader, webhook, &streak, error);
 		if (ok)
 			keep(loop, webhook, &streak);
 	}
 	if (!ok)
-		bh_log(BH_WARNING, "delivery", "runs of failures not read; they are counted anew",
+		g_hash_table_remove_all(loop->streaks);
+	return ok;
+}
+
+void bh_loop_load_streaks(bh_loop *loop)
+{
+	g_autoptr(GError) error = NULL;
+
+	if (loop->knows_streaks)
+		return;
+	loop->knows_streaks = load(loop, &error);
+	if (!loop->knows_streaks)
+		bh_log(BH_WARNING, "delivery", "runs of failures not read; failures do not count until they are",
 		       BH_STR("why", error->message));
 }
 
@@ -68,7 +79,7 @@ static void store(bh_loop *loop, bh_id webhook)
 
 void bh_loop_forget_streak(bh_loop *loop, bh_id webhook)
 {
-	if (g_hash_table_remove(loop->streaks, &webhook))
+	if (g_hash_table_remove(loop->streaks, &webhook) || !loop->knows_streaks)
 		store(loop, webhook);
 }
 
@@ -113,6 +124,13 @@ static bh_streak_verdict judge(const bh_loop *loop, const bh_streak *streak)
 void bh_loop_fold_streak(bh_loop *loop, bh_webhook *attempted, bh_paper *record, const bh_conclusion *conclusion,
 			 bh_state state)
 {
+	if (!loop->knows_streaks) /* the slow look goes on trying, too */
+		loop->knows_streaks = load(loop, NULL);
+	if (!loop->knows_streaks) { /* a failure more does not matter; a success ends whatever there is */
+		record->carries_streak = conclusion->outcome == BH_OUTCOME_DELIVERED;
+		return;
+	}
+
 	bh_streak streak = bh_loop_streak(loop, attempted->id);
 	bh_usec now = loop->now.wall, started = now - record->row.total;
 
@@ -143,6 +161,7 @@ void bh_loop_watch_streaks(bh_loop *loop)
 	GHashTableIter iter;
 	void *value;
 
+	bh_loop_load_streaks(loop);
 	g_hash_table_iter_init(&iter, loop->streaks);
 	while (g_hash_table_iter_next(&iter, NULL, &value))
 		g_array_append_val(webhooks, ((kept_streak *)value)->webhook);

@@ -1,9 +1,10 @@
-/* The runs of failures of a loop's webhooks: loaded at start, folded with each attempt, stored with it. Loop thread only. */
+/* The runs of failures of a loop's webhooks: loaded at start (or as soon as the store can be read), folded with each attempt, stored with it. Loop thread only. */
 #pragma once
 
 #include "delivery/loop.h"
 
 GHashTable *bh_streaks_new(void);
+/* Unless they are known already. */
 void bh_loop_load_streaks(bh_loop *loop);
 
 /* As it is now; all zero: the last attempt went well. */

@@ -149,6 +149,8 @@ static void look(bh_loop *loop)
 	loop->look_at = bh_mono_add(loop->now.mono, loop->upkeep.look_every);
 	end_lifetimes(loop);
 	bh_loop_watch_streaks(loop);
+	if (!loop->knows_recoveries)
+		bh_loop_read_recoveries(loop);
 	if (loop->held->len == 0) {
 		g_array_unref(loop->held);
 		loop->held = webhooks_with(loop, BH_STATE_HELD);
@@ -164,7 +166,6 @@ void bh_upkeep_begin(bh_loop *loop)
 	loop->expiry_at = loop->now.mono;
 	bh_loop_load_streaks(loop);
 	look_at_waiting(loop, false);
-	bh_loop_read_recoveries(loop);
 	look(loop);
 }
 
