@@ -470,7 +470,7 @@ static void apply_sweep(memory *m, bh_write *w)
 
 /* --- STREAK, RECOVERY ------------------------------------------------------------------------------------------ */
 
-static bool is_recovering(const memory *m, bh_id webhook)
+bool memory_is_recovering(const memory *m, bh_id webhook)
 {
 	GHashTableIter iter;
 	void *value;
@@ -487,7 +487,7 @@ static void apply_recovery(memory *m, bh_write *w)
 {
 	bool known = g_hash_table_contains(m->webhooks, &w->recovery->webhook_id);
 
-	if (!known || is_recovering(m, w->recovery->webhook_id)) {
+	if (!known || memory_is_recovering(m, w->recovery->webhook_id)) {
 		w->result = known ? BH_WRITE_CONFLICT : BH_WRITE_NOT_FOUND;
 		return;
 	}

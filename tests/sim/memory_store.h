@@ -44,6 +44,7 @@ const bh_delivery *memory_delivery(const memory *m, bh_id delivery); /* NULL: th
 const bh_delivery *memory_any_delivery(const memory *m, uint64_t chance); /* of the younger ones */
 /* When the first PENDING one of a webhook is due; false: there is none. */
 bool memory_first_due(const memory *m, bh_id webhook, bh_usec *ret_due);
+bool memory_is_recovering(const memory *m, bh_id webhook);
 /* The newest of its coalescing key, if that was delivered and is newer; 0: there is none. */
 bh_id memory_newer_delivered(const memory *m, bh_id delivery);
 const bh_event *memory_event(const memory *m, bh_id event);

@@ -1,7 +1,9 @@
 #include "network.h"
 
 #include "base/heap.h"
+#include "engine.h"
 #include "rules.h"
+#include "world.h"
 
 #include <string.h>
 
@@ -72,6 +74,13 @@ static int64_t sequence_in(bh_span body)
 	return found ? g_ascii_strtoll(found + strlen(MEMBER), NULL, 10) : 0;
 }
 
+static bool is_poison(bh_span body)
+{
+	g_autofree char *member = g_strdup_printf("\"contract_uid\":%d,", POISON);
+
+	return g_strstr_len(body.at, (gssize)body.size, member);
+}
+
 static visit read_request(network *n, const bh_request *from)
 {
 	const char *host = from->url + strlen("http://r"), *path = strchr(host, '/');
@@ -131,6 +140,8 @@ static bh_transfer *start(bh_transport *t, const bh_request *request, bh_now now
 	if (!x->is_lost) {
 		x->visit.meeting = receiver_meet(s, x->visit.receiver, request->total_timeout);
 		rules_sent(s, &x->visit);
+		if (is_poison(request->body) && !s->calm)
+			engine_die(s->engine);
 	}
 	x->at = bh_mono_add(now.mono, x->visit.meeting.takes);
 	bh_heap_add(&t->under_way, x);

@@ -278,6 +278,9 @@ void rules_started(sim *s)
 {
 	rules *r = s->rules;
 
+	bh_usec offset = s->clock.wall - s->clock.mono.us;
+	r->jumped += r->offset ? ABS(offset - r->offset) : 0;
+	r->offset = offset;
 	r->started_at = r->disturbed_at = s->clock.mono;
 	for (guint i = 0; i < r->left->len; i++) {
 		const left_behind *left = &g_array_index(r->left, left_behind, i);

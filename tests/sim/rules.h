@@ -113,6 +113,8 @@ struct rules {
 	bh_mono started_at;   /* the present process */
 	bh_mono disturbed_at; /* the last time that something kept the engine from its work */
 	bh_mono minute_at, hour_at;
+	bh_usec offset;       /* of the engine's steady clock, which a process takes from the wall clock as it starts */
+	bh_usec jumped;       /* that offset, to and fro, in all */
 	uint64_t happenings;  /* what gives a loop something to do */
 	uint64_t happenings_before, turns_before; /* at the last full hour */
 	size_t open;          /* deliveries that have not ended */

@@ -5,8 +5,6 @@
  */
 #include "rules.h"
 
-#include "world.h"
-
 #include <string.h>
 
 #define LAG (BH_HOUR + 10 * BH_MINUTE)
@@ -19,7 +17,7 @@ static bh_usec since(const sim *s, bh_mono at)
 /* How far the engine's clock may be off, from what it began to count. */
 static bh_usec slack(const sim *s, const run *r)
 {
-	return LAG + s->world->jumped - r->jumped_before;
+	return LAG + s->rules->jumped - r->jumped_before;
 }
 
 /* --- Not too soon -------------------------------------------------------------------------------------------------- */
@@ -113,7 +111,7 @@ static void exhaust(const sim *s, run *r)
 static void fail(const sim *s, run *r)
 {
 	if (!r->failing)
-		*r = (run){.failing = true, .failing_since = s->clock.mono, .jumped_before = s->world->jumped};
+		*r = (run){.failing = true, .failing_since = s->clock.mono, .jumped_before = s->rules->jumped};
 }
 
 void streak_recorded(sim *s, const bh_write *write)

@@ -332,12 +332,12 @@ static void same_delivery(house *h, bh_id id)
 		g_assert_cmpint(a->due_at, ==, b->due_at);
 }
 
-static void same_superseding(house *h, bh_id id)
+static void same_superseding(house *h, bh_id id, bh_usec now)
 {
 	bh_id a = 0, b = 0;
 
-	g_assert_true(bh_reader_superseding(h->readers[0], id, &a, NULL));
-	g_assert_true(bh_reader_superseding(h->readers[1], id, &b, NULL));
+	g_assert_true(bh_reader_superseding(h->readers[0], id, now, &a, NULL));
+	g_assert_true(bh_reader_superseding(h->readers[1], id, now, &b, NULL));
 	g_assert_cmpint(a, ==, b);
 }
 
@@ -374,7 +374,7 @@ static void same_all(house *h, const past *p)
 {
 	for (unsigned i = p->count - MIN(p->count, 60); i < p->count; i++) {
 		same_delivery(h, p->deliveries[i]);
-		same_superseding(h, p->deliveries[i]);
+		same_superseding(h, p->deliveries[i], p->now);
 	}
 	for (int i = 0; i < WEBHOOKS; i++)
 		same_webhook(h, FIRST_WEBHOOK + i);

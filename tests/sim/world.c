@@ -103,7 +103,7 @@ static void an_event_happens(world *w)
 		*n = (news){.number = ++w->news_count,
 			    .type = types[draw(s, G_N_ELEMENTS(types))],
 			    .property = 1 + draw(s, w->properties),
-			    .contract = draw(s, 4),
+			    .contract = draw_one_of(s, 400) ? POISON : draw(s, 4),
 			    .room = draw(s, 3)};
 		world_tell(w, n);
 	}
@@ -135,7 +135,6 @@ static void the_wall_clock_jumps(world *w)
 	bh_usec by = draw_between(s, -2 * BH_HOUR, 2 * BH_HOUR);
 
 	s->clock.wall += by;
-	w->jumped += ABS(by);
 	TELL(s, "the wall clock jumps by %lld s", by / BH_SECOND);
 }
 

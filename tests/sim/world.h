@@ -24,7 +24,7 @@ bool world_is_told(const world *w);
 typedef struct news {
 	unsigned number; /* makes the caller's id */
 	const char *type;
-	unsigned property, contract, room;
+	unsigned property, contract, room; /* contract POISON: whoever sends it dies */
 	bh_mono again_at;
 } news;
 
@@ -35,6 +35,8 @@ bh_mono world_tells_again_at(const world *w);
 /* Lets the watcher judge the event anew and writes what comes of it into an entry of its own. */
 void world_replay(world *w, bh_id event);
 
+#define POISON 99
+
 struct world {
 	sim *sim;
 	unsigned news_count;
@@ -44,6 +46,5 @@ struct world {
 	bh_mono start_at;   /* the process is started then; INT64_MAX: it runs */
 	bh_mono outage_from, outage_until; /* the store refuses everything until then */
 	bool unreadable;
-	bh_usec jumped; /* the wall clock, to and fro, in all */
 	unsigned managers, properties; /* so many there are; ids count from 1 */
 };
