@@ -1,11 +1,13 @@
 /*
  * Any bytes as a call of events. The first byte chooses: its lowest bit NDJSON, the next one unknown types. What is accepted
- * keeps its bytes, loses what is sensitive, and makes bodies that are strict JSON; what is refused says what and where.
+ * keeps its bytes, loses what is sensitive, and makes bodies that are strict JSON and keys that are short; what is refused
+ * says what and where.
  */
 #include "event/event.h"
 
 #include "base/error.h"
 #include "base/json.h"
+#include "watcher/watcher.h"
 
 int LLVMFuzzerTestOneInput(const uint8_t *bytes, size_t size);
 
@@ -57,6 +59,25 @@ static void check_text(const char *text, size_t most)
 	g_assert(!text || (strlen(text) >= 1 && strlen(text) <= most && g_utf8_validate(text, -1, NULL)));
 }
 
+/* Keys are for the store's index: short, text, and the same however often they are made. */
+static void check_keys(const bh_event *event)
+{
+	static char *fields[] = {(char *)"property", (char *)"room_uid", (char *)"a", NULL};
+	static char *one[] = {(char *)"room_uid", NULL};
+	static const char *const orders[] = {"property", "contract_uid", "a"};
+
+	for (size_t i = 0; i < G_N_ELEMENTS(orders); i++) {
+		bh_webhook webhook = {
+			.order_by = (char *)orders[i], .coalesce = BH_SECOND, .coalesce_fields = i ? fields : one};
+		g_autofree char *order = bh_watch_order_key(event, &webhook);
+		g_autofree char *again = bh_watch_order_key(event, &webhook);
+		g_autofree char *coalesce = bh_watch_coalesce_key(event, &webhook);
+		check_text(order, BH_KEY_TEXT_MAX);
+		check_text(coalesce, BH_KEY_TEXT_MAX);
+		g_assert(g_strcmp0(order, again) == 0);
+	}
+}
+
 static void check_event(const bh_event *event)
 {
 	check_text(event->type, BH_TYPE_NAME_MAX);
@@ -67,6 +88,7 @@ static void check_event(const bh_event *event)
 	check_text(event->caller_id, 255 + 5);
 	g_assert(bh_type_name_ok(bh_span_of(event->type)));
 	check_data(event);
+	check_keys(event);
 
 	check_body(event, BH_SHAPE_STANDARD, NULL);
 	check_body(event, BH_SHAPE_JOMRES, NULL);
