@@ -8,6 +8,8 @@ The misbehaving receiver as a process of its own (tests/receiver/): what it does
 
 import base64
 import json
+import os
+import select
 import subprocess
 import sys
 import threading
@@ -51,14 +53,15 @@ class Scripted:
     def __init__(self, scenario="", folder=None, host="127.0.0.1", port=0, seed=1):
         file = folder / "scenario.txt"
         file.write_text(scenario)
-        self.told = []  # everything, in order
-        self.requests, self.heads = [], []
+        self._told, self._requests, self._heads = [], [], []
+        self._rest, self._lock = b"", threading.Lock()
         self.process = subprocess.Popen(
             [sys.executable, "-m", "tests.receiver", "--control", "--host", host, "--port", str(port), "--seed", str(seed), str(file)],
-            cwd=ROOT, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True,
+            cwd=ROOT, stdin=subprocess.PIPE, stdout=subprocess.PIPE,
         )  # fmt: skip
-        self.reader = threading.Thread(target=self._read, daemon=True)
-        self.reader.start()
+        os.set_blocking(self.process.stdout.fileno(), False)
+        self._reader = threading.Thread(target=self._go_on_reading, daemon=True)
+        self._reader.start()
         self.address = wait_for(lambda: self.of_kind("listening") or self._ended(), "the receiver to listen")[0]["address"]
         self.host, _, port = self.address.rpartition(":")
         self.port = int(port)
@@ -66,20 +69,60 @@ class Scripted:
     def _ended(self):
         assert self.process.poll() is None, f"the receiver ended with {self.process.returncode}: is the scenario right?"
 
+    # The program tells of a request before it answers. Whoever looks here reads what was told by then himself: so a request
+    # that Bellhop has its answer to is seen for sure, however slow the thread is that keeps the pipe from filling up.
+
+    def _go_on_reading(self):
+        fd = self.process.stdout.fileno()
+        while True:
+            select.select([fd], [], [])
+            if not self._read():
+                return
+
     def _read(self):
-        for line in self.process.stdout:
-            told = json.loads(line)
-            if told["event"] == "request":
-                self.requests.append(Arrived(told))
-            elif told["event"] == "head":
-                self.heads.append(Arrived(told))
-            self.told.append(told)
+        """Reads what is there. False: and there will be no more."""
+        with self._lock:
+            while True:
+                try:
+                    data = os.read(self.process.stdout.fileno(), 1 << 16)
+                except BlockingIOError:
+                    return True
+                except (OSError, ValueError):
+                    return False  # it was closed
+                if not data:
+                    return False
+                *lines, self._rest = (self._rest + data).split(b"\n")
+                for line in lines:
+                    self._take(json.loads(line))
+
+    def _take(self, told):
+        if told["event"] == "request":
+            self._requests.append(Arrived(told))
+        elif told["event"] == "head":
+            self._heads.append(Arrived(told))
+        self._told.append(told)
+
+    @property
+    def told(self):
+        """Everything, in order."""
+        self._read()
+        return list(self._told)
+
+    @property
+    def requests(self):
+        self._read()
+        return list(self._requests)
+
+    @property
+    def heads(self):
+        self._read()
+        return list(self._heads)
 
     def url(self, path="/hook", scheme="http"):
         return f"{scheme}://{self.address}{path}"
 
     def of_kind(self, event):
-        return [told for told in list(self.told) if told["event"] == event]
+        return [told for told in self.told if told["event"] == event]
 
     @property
     def connections(self):
@@ -90,24 +133,29 @@ class Scripted:
         return self.connections - len(self.of_kind("closed"))
 
     def answered_at(self):
-        """When each request (by its number) had its answer."""
-        return {told["request"]: told["at"] for told in self.of_kind("answered")}
+        """When each request (by its number) had its answer. Waits for the last: it is told of after the answer went out."""
+
+        def all_told():
+            answered = {told["request"]: told["at"] for told in self.of_kind("answered")}
+            return answered if all(request.number in answered for request in self.requests) else None
+
+        return wait_for(all_told, "the receiver to have answered all")
 
     @property
     def ids(self):
-        return [request.id for request in list(self.requests)]
+        return [request.id for request in self.requests]
 
     @property
     def bodies(self):
-        return [request.body for request in list(self.requests)]
+        return [request.body for request in self.requests]
 
     def of(self, event_id):
-        return [request for request in list(self.requests) if request.id == event_id]
+        return [request for request in self.requests if request.id == event_id]
 
     def say(self, command):
         """Gives one command and waits until it is in effect."""
         before = len(self.of_kind("done")) + len(self.of_kind("wrong"))
-        self.process.stdin.write(command + "\n")
+        self.process.stdin.write(command.encode() + b"\n")
         self.process.stdin.flush()
         wait_for(lambda: len(self.of_kind("done")) + len(self.of_kind("wrong")) > before or self._ended(), f"the receiver to follow {command!r}")
         assert not self.of_kind("wrong"), self.of_kind("wrong")
@@ -116,5 +164,5 @@ class Scripted:
         if self.process.poll() is None:
             self.process.stdin.close()
             self.process.wait(10)
-        self.reader.join(5)
+        self._reader.join(5)
         self.process.stdout.close()
