@@ -19,6 +19,7 @@
 
 #define TRY_AGAIN_AFTER BH_SECOND
 #define SWEEP_STEP 500
+#define TESTS_MAX 100 /* that one look finds */
 
 static void paper_done(bh_entry *entry, const GError *error)
 {
@@ -117,6 +118,23 @@ static void record_back(bh_loop *loop, bh_paper *paper)
 	bh_paper_free(paper);
 }
 
+/*
+ * What a disabled webhook still has pending when all is held are tests, which go out all the same: those that the last
+ * process left behind. Of those that we were told of ourselves the scheduler knows.
+ */
+static void offer_tests(bh_loop *loop, bh_id webhook)
+{
+	g_autoptr(GArray) rows = g_array_new(FALSE, FALSE, sizeof(bh_waiting));
+	if (!bh_reader_waiting(loop->reader, webhook, INT64_MIN, 0, TESTS_MAX, rows, NULL))
+		return; /* the next slow look comes by again */
+	for (guint i = 0; i < rows->len; i++) {
+		const bh_waiting *w = &g_array_index(rows, bh_waiting, i);
+		if (w->is_test)
+			(void)bh_scheduler_offer(loop->scheduler, w, NULL, true,
+						 loop->now); /* tests are always taken */
+	}
+}
+
 static void sweep_back(bh_loop *loop, bh_paper *paper)
 {
 	bool overtaken = paper->error; /* the webhook was switched once more, and whoever did it sees to the rest */
@@ -138,6 +156,8 @@ static void sweep_back(bh_loop *loop, bh_paper *paper)
 		hand_in(loop, paper);
 		return;
 	}
+	if (!overtaken && !has_more && w->state == BH_STATE_HELD)
+		offer_tests(loop, w->webhook_id);
 	if (!overtaken && !has_more && w->keep_newest) /* all but the newest are gone: that one is sent */
 		bh_loop_sweep(loop, &(bh_sweeping){.webhook = paper->write.webhook_id,
 						   .from = BH_STATE_HELD,

@@ -141,7 +141,7 @@ typedef enum bh_write_kind {
 	BH_WRITE_RECORD,  /* an attempt, and where its delivery goes from there */
 	BH_WRITE_CHANGE,  /* one change of the directory, with a line in the audit log */
 	BH_WRITE_MOVE,    /* one delivery by hand: retry (-> PENDING, due now) or cancel */
-	BH_WRITE_SWEEP,   /* the next `limit` deliveries of a webhook from one state to another */
+	BH_WRITE_SWEEP,   /* the next `limit` deliveries of a webhook from one state to another; tests are never held */
 	BH_WRITE_REPLAY,  /* deliveries of an event that is stored already: the watcher decided anew */
 	BH_WRITE_STREAK,  /* a webhook's run of failures, without an attempt (a warning was given) */
 	BH_WRITE_RECOVERY,      /* a new recovery */

@@ -431,7 +431,8 @@ static void find_swept(GSequence *shelf, const bh_write *w, const disk_row *spar
 	for (GSequenceIter *i = g_sequence_get_begin_iter(shelf); !g_sequence_iter_is_end(i) && looked < w->limit;
 	     i = g_sequence_iter_next(i)) {
 		disk_row *row = g_sequence_get(i);
-		if (row == spared || (row->turn != NULL) != blocked)
+		bool stays = row->d.is_test && w->state == BH_STATE_HELD; /* a test is sent whatever its webhook is */
+		if (row == spared || stays || (row->turn != NULL) != blocked)
 			continue;
 		looked++;
 		if (is_old(row, w))

@@ -276,6 +276,18 @@ static void a_test_that_goes_well_enables(void)
 	}
 }
 
+static void a_test_left_behind_is_sent_and_never_held(void)
+{
+	house *h = open_house((const act *const[]){POLITE, NULL}, QUICK);
+	bh_id held = hand_over(h); /* the loops sleep, as in a process that died before it sent anything */
+	bh_id test = hand_over_as(h, &(wish){.is_test = true, .then = BH_TEST_ENABLES_NEWEST});
+	disable_webhook(h, true);
+	start_loops(h);
+	bh_delivery_free(await_state(h, test, BH_STATE_DELIVERED));
+	bh_delivery_free(await_state(h, held, BH_STATE_DELIVERED)); /* the newest of what was held is no test */
+	close_house(h);
+}
+
 static void a_test_that_fails_enables_nothing(void)
 {
 	house *h = open_house((const act *const[]){ANGRY, NULL}, QUICK);
@@ -402,6 +414,7 @@ int main(int argc, char **argv)
 	TEST(a_success_ends_the_run);
 	TEST(what_is_held_too_long_or_too_many_is_set_aside);
 	TEST(a_test_that_goes_well_enables);
+	TEST(a_test_left_behind_is_sent_and_never_held);
 	TEST(a_test_that_fails_enables_nothing);
 	TEST(what_failed_is_recovered_even_across_a_restart);
 	TEST(a_recovery_waits_while_its_webhook_is_disabled);

@@ -60,12 +60,13 @@ static bool newest_of(bh_sqlite *s, const bh_write *w, bh_id *ret, GError **erro
 
 /* --- The move itself ----------------------------------------------------------------------------------------- */
 
+/* A test is sent whatever its webhook is: it is never held. */
 static const bh_sql SWEEP_PENDING = {
 	BH_SQL_SWEEP_PENDING,
 	"sweep pending deliveries",
 	"UPDATE delivery SET state = ?2, at = ?3, reason = ?4, waits = NULL WHERE id IN (SELECT id"
 	" FROM delivery INDEXED BY delivery_pending WHERE webhook_id = ?1 AND state = 2 AND id <> ?5"
-	" ORDER BY at, id LIMIT ?6) RETURNING order_key",
+	" AND (is_test = 0 OR ?2 <> 4) ORDER BY at, id LIMIT ?6) RETURNING order_key",
 };
 
 /*
