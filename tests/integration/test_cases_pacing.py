@@ -1,12 +1,13 @@
 """Cases from the field: how fast a receiver is sent to, and that one in trouble costs the others nothing."""
 
 import collections
+import datetime
 import os
 import time
 
 import pytest
 from harness.feeding import Feeder
-from harness.process import deliveries_of, sanitized, small_world, the_delivery, wait_state
+from harness.process import attempts_of, deliveries_of, sanitized, small_world, the_delivery, wait_state
 from harness.waiting import never_during, wait_for
 
 FULL = bool(os.environ.get("BELLHOP_TEST_FULL"))  # the cases at their full length, by hand
@@ -14,6 +15,10 @@ FULL = bool(os.environ.get("BELLHOP_TEST_FULL"))  # the cases at their full leng
 
 def booking(n, property_uid=12):
     return {"property_uid": property_uid, "contract_uid": n}
+
+
+def moment(text):
+    return datetime.datetime.fromisoformat(text.replace("Z", "+00:00")).timestamp()
 
 
 def most_in(times, span):
@@ -48,7 +53,7 @@ def test_retry_429_pause(install, scripted, ordered):
     def taken():
         return [request for request in list(receiver.requests) if request.rule == 1]
 
-    wait_for(lambda: len(taken()) == count, "all of them to be taken", within=0.6 * count * window)
+    wait_for(lambda: len(taken()) == count, "all of them to be taken", within=60 if FULL else 30)
     arrived = taken()
     assert collections.Counter(request.id for request in arrived) == collections.Counter(events)
     assert all(wait_state(site, event, "delivered")[0]["spent"] <= 1 for event in events)
@@ -114,12 +119,15 @@ def test_a_rate_limit_is_kept_at_the_receiver_and_costs_nobody_else(install, scr
     assert len(limited.requests) < 40, "the other one waited, too"
     wait_for(lambda: len(limited.requests) == 40, "all to arrive", within=30)
     times = [request.at for request in limited.requests]
-    # By the receiver's clock two requests may come closer together than they were sent.
-    assert most_in(times, 0.95) <= 10, times
     assert times[-1] - began > 2.9
+    starts = []
     for event in events:
         [delivery] = wait_state(site, event, "delivered")
-        assert delivery["attempts"] == 1
+        [attempt] = attempts_of(site, delivery["id"])
+        starts.append(moment(attempt["started_at"]))
+    assert most_in(starts, 0.999) <= 10, sorted(starts)
+    # On a busy machine two that were sent apart may arrive close together.
+    assert most_in(times, 0.8) <= 12, times
     for event in others:
         wait_state(site, event, "delivered")
 
