@@ -24,6 +24,8 @@
 /* While callers are many, a commit waits this long for as many as the last one had: one fsync serves all. */
 #define GATHER_WAIT (2 * BH_MILLISECOND)
 #define MANY_CALLERS 4
+/* When the store does not take writes and nobody comes with one, so often it is tried whether it does again. */
+#define PROBE_EVERY (2 * BH_SECOND)
 /* A transaction's size is bounded, so that nobody waits for a huge one. */
 #define BATCH_ENTRIES_MAX 4096
 
@@ -75,9 +77,14 @@ static void timed_wait(bh_journal *j, bh_mono until)
 
 static void wait_for_work(bh_journal *j)
 {
+	bh_mono probe_at = bh_mono_add(bh_clock_mono(), PROBE_EVERY);
 	j->sleeping = true;
-	while (!j->closing && j->queue.urgent + j->queue.lazy == 0)
-		pthread_cond_wait(&j->wake, &j->lock);
+	while (!j->closing && j->queue.urgent + j->queue.lazy == 0 && !bh_mono_reached(bh_clock_mono(), probe_at)) {
+		if (j->stats.failing)
+			timed_wait(j, probe_at);
+		else
+			pthread_cond_wait(&j->wake, &j->lock);
+	}
 
 	bh_mono until = bh_mono_add(bh_clock_mono(), LAZY_WAIT);
 	while (!j->closing && j->queue.urgent == 0 && j->queue.lazy < LAZY_FULL &&
@@ -96,7 +103,7 @@ static void wait_for_company(bh_journal *j)
 		timed_wait(j, until);
 }
 
-/* Takes up to BATCH_ENTRIES_MAX of the queue. False: closing and nothing left. */
+/* Takes up to BATCH_ENTRIES_MAX of the queue; nothing, when it is time to probe. False: closing (or turned by hand) and nothing left. */
 static bool gather(bh_journal *j, batch *b)
 {
 	pthread_mutex_lock(&j->lock);
@@ -120,8 +127,9 @@ static bool gather(bh_journal *j, batch *b)
 	if (!j->queue.first)
 		j->queue.end = &j->queue.first;
 	j->last_urgent = urgent;
+	bool goes_on = any || !(j->closing || j->by_hand);
 	pthread_mutex_unlock(&j->lock);
-	return any;
+	return goes_on;
 }
 
 /* --- prepare --------------------------------------------------------------------------------- */
@@ -481,12 +489,26 @@ static void run_batch(bh_journal *j, batch *b)
 	tell(j, b, error);
 }
 
+/*
+ * The store failed, and nobody comes with a write that would show that it works again: callers who ask /readyz first
+ * would stay away for ever.
+ */
+static void probe(bh_journal *j, const batch *b)
+{
+	g_autoptr(GError) error = NULL;
+	(void)bh_store_apply(j->store, NULL, 0, &error); /* how it went is noted */
+	note(j, b, error);
+}
+
 static void *journal_main(void *data)
 {
 	bh_journal *j = data;
 	batch b = batch_new();
 	while (gather(j, &b)) {
-		run_batch(j, &b);
+		if (b.entries->len > 0)
+			run_batch(j, &b);
+		else if (j->stats.failing) /* only this thread writes it */
+			probe(j, &b);
 		batch_reset(&b);
 	}
 	batch_clear(&b);

@@ -237,7 +237,8 @@ bh_snapshot *bh_store_load_directory(bh_store *store, GError **error);
 
 /*
  * Applies `count` writes in one transaction, durable on return. False: nothing of it is kept (BH_ERROR_BUSY, _IO,
- * _LIMIT for a full disk, _UNSURE). A result in a write is not a failure.
+ * _LIMIT for a full disk, _UNSURE). A result in a write is not a failure. With `count` 0 it tries whether the store
+ * takes writes at all: a commit that changes nothing.
  */
 bool bh_store_apply(bh_store *store, bh_write *const *writes, size_t count, GError **error);
 

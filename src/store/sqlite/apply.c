@@ -10,6 +10,7 @@
 
 #include "base/fault.h"
 #include "base/log.h"
+#include "store/sqlite/schema.h"
 
 /*
  * Pages in the log at which what it holds is written back to the database: 16 MB. Often enough to keep reading
@@ -52,7 +53,9 @@ static bool commit_all(bh_sqlite *s, bh_write *const *writes, size_t count, bool
 {
 	g_auto(bh_tx) tx = bh_tx_write(&s->db, error);
 
-	if (!tx.db || !apply_all(s, writes, count, error) || !bh_shelving_write(&s->events, &s->db, awaited, error) ||
+	if (!tx.db || (count == 0 && !bh_schema_rewrite(&s->db, error)))
+		return false;
+	if (!apply_all(s, writes, count, error) || !bh_shelving_write(&s->events, &s->db, awaited, error) ||
 	    !bh_shelving_write(&s->deliveries, &s->db, awaited, error) || !bh_callers_file(&s->callers, &s->db, error))
 		return false;
 	BH_FAULT("store.before-commit");

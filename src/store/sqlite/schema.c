@@ -69,6 +69,11 @@ static bool set_version(bh_db *db, unsigned version, GError **error)
 	return bh_db_exec(db, "write its schema number", text, error);
 }
 
+bool bh_schema_rewrite(bh_db *db, GError **error)
+{
+	return set_version(db, bh_migration_count, error);
+}
+
 bool bh_schema_migrate(bh_db *db, GError **error)
 {
 	g_auto(bh_tx) tx = bh_tx_write(db, error);

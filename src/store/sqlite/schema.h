@@ -15,3 +15,6 @@ bool bh_schema_check(bh_db *db, GError **error);
 
 /* Brings it to our schema in one transaction. */
 bool bh_schema_migrate(bh_db *db, GError **error);
+
+/* Writes the number of the present schema once more, in the caller's transaction: a write that changes nothing. */
+bool bh_schema_rewrite(bh_db *db, GError **error);

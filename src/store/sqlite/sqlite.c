@@ -22,6 +22,7 @@ static char *real_path_of(const char *place, GError **error);
 static bool make_file(const char *path, GError **error);
 static bool open_file(bh_sqlite *s, const char *path, GError **error);
 static bool use_wal(bh_db *db, GError **error);
+static bool read_last_id(bh_sqlite *s, bh_id *ret, GError **error);
 
 /*
  * temp_store: a full temporary folder is one trouble less. secure_delete is on in Debian's build and would write
@@ -155,6 +156,8 @@ static bool make_file(const char *path, GError **error)
 
 static bool open_file(bh_sqlite *s, const char *path, GError **error)
 {
+	bh_id last; /* only whether it can be read: a damaged file is refused here */
+
 	if (!bh_db_open(&s->db, path, false, error) || !bh_schema_check(&s->db, error) || !use_wal(&s->db, error) ||
 	    !bh_db_exec(&s->db, "set it up", WRITER_PRAGMAS, error))
 		return false;
@@ -162,7 +165,7 @@ static bool open_file(bh_sqlite *s, const char *path, GError **error)
 	sqlite3_wal_hook(s->db.handle, bh_sqlite_note_wal, s); /* in place of SQLite's own checkpoints */
 	return bh_schema_migrate(&s->db, error) && bh_shelving_load_events(&s->events, &s->db, error) &&
 	       bh_shelving_load_deliveries(&s->deliveries, &s->db, error) &&
-	       bh_callers_load(&s->callers, &s->db, error);
+	       bh_callers_load(&s->callers, &s->db, error) && read_last_id(s, &last, error);
 }
 
 static bool use_wal(bh_db *db, GError **error)
@@ -178,16 +181,25 @@ static bool use_wal(bh_db *db, GError **error)
 	return false;
 }
 
+static bool read_last_id(bh_sqlite *s, bh_id *ret, GError **error)
+{
+	g_auto(bh_rows) rows = bh_rows_of(&s->db, &LAST_ID, error);
+
+	if (!rows.stmt || !bh_rows_next(&rows, error))
+		return false;
+	*ret = bh_int_at(&rows, 0);
+	return true;
+}
+
 static bh_id sqlite_last_id(bh_store *store)
 {
-	bh_sqlite *s = (bh_sqlite *)store;
 	g_autoptr(GError) error = NULL;
-	g_auto(bh_rows) rows = bh_rows_of(&s->db, &LAST_ID, &error);
+	bh_id last = 0;
 
-	/* An id given twice would be a lost event: better not to start. */
-	if (!rows.stmt || !bh_rows_next(&rows, &error))
+	/* An id given twice would be a lost event: better not to go on. It could be read when the file was opened. */
+	if (!read_last_id((bh_sqlite *)store, &last, &error))
 		g_error("%s", error->message);
-	return bh_int_at(&rows, 0);
+	return last;
 }
 
 static void sqlite_reader_free(bh_reader *reader)
