@@ -6,6 +6,8 @@
  */
 #include "transport/internal.h"
 
+#include <openssl/err.h>
+#include <poll.h>
 #include <string.h>
 #include <sys/socket.h>
 
@@ -213,6 +215,17 @@ static bool is_chunked(const bh_answer *a)
 	return strstr(head, "transfer-encoding:") != NULL;
 }
 
+static void rescue(bh_transfer *x, const char *bytes, size_t size)
+{
+	bh_span rest = {bytes, size}, line;
+
+	while (!x->head_complete && next_line(&rest, &line))
+		if (bh_answer_read_header((char *)line.at, 1, line.size, x) != line.size)
+			return;
+	if (x->head_complete && !is_chunked(&x->answer))
+		(void)bh_answer_read_body((char *)rest.at, 1, rest.size, x);
+}
+
 /*
  * A receiver that refuses by the headers alone answers and closes while a large body is still going out. libcurl
  * then fails to write and gives up, though the answer lies in the socket's queue: it is read from there.
@@ -221,13 +234,35 @@ void bh_answer_rescue(bh_transfer *x, int fd)
 {
 	char bytes[BH_ANSWER_HEADERS_MAX];
 	ssize_t size = recv(fd, bytes, sizeof bytes, MSG_DONTWAIT);
-	bh_span rest = {bytes, size > 0 ? (size_t)size : 0}, line;
 
-	while (!x->head_complete && next_line(&rest, &line))
-		if (bh_answer_read_header((char *)line.at, 1, line.size, x) != line.size)
-			return;
-	if (x->head_complete && !is_chunked(&x->answer))
-		(void)bh_answer_read_body((char *)rest.at, 1, rest.size, x);
+	if (size > 0)
+		rescue(x, bytes, (size_t)size);
+}
+
+/*
+ * The same over TLS, where libcurl has thrown the session away by the time it lets go of the socket. So with a body that does
+ * not go out in one piece it asks here, on the way and once more when it is done with the transfer.
+ */
+int bh_answer_look_early(void *transfer, curl_off_t down, curl_off_t downloaded, curl_off_t up, curl_off_t uploaded)
+{
+	bh_transfer *x = transfer;
+	char bytes[BH_ANSWER_HEADERS_MAX];
+
+	if (x->stage != BH_STAGE_EXCHANGE || x->head_bytes > 0 || x->http2 || !x->route->target.https)
+		return 0;
+	struct pollfd torn = {.fd = x->fd, .events = POLLIN};
+	if (x->fd < 0 || poll(&torn, 1, 0) < 1 || !(torn.revents & (POLLERR | POLLHUP)))
+		return 0;
+	SSL *ssl = bh_tls_of(x);
+	if (!ssl)
+		return 0;
+	/* libcurl's own way to the socket only works in its own calls. */
+	SSL_set0_rbio(ssl, BIO_new_socket(x->fd, BIO_NOCLOSE));
+	int size = SSL_read(ssl, bytes, sizeof bytes);
+	ERR_clear_error();
+	if (size > 0)
+		rescue(x, bytes, (size_t)size);
+	return x->head_complete ? 1 : 0; /* nothing more can be sent anyway */
 }
 
 /* --- The end ------------------------------------------------------------------------------------- */
@@ -296,6 +331,7 @@ void bh_answer_conclude(bh_transfer *x, CURLcode code)
 		return;
 	}
 	a->status = x->status_line;
+	bh_endpoint_learn(x->route->endpoint, x);
 	if (code != CURLE_OK)
 		a->body_cut = true; /* torn, timed out, or stopped by us at the limit */
 	if (a->status < 300 || a->status > 399)

@@ -145,3 +145,23 @@ bh_name_state bh_endpoint_name(bh_transport *t, bh_endpoint *e)
 	begin_lookup(t, e);
 	return e->addresses && has_connection(e) ? BH_NAME_KNOWN : BH_NAME_AWAITED;
 }
+
+/* --- HTTP/2 ------------------------------------------------------------------------------------- */
+
+#define ONLY_HTTP1_HOLDS BH_HOUR /* then HTTP/2 is offered again: it may have been mended */
+
+void bh_endpoint_learn(bh_endpoint *e, const bh_transfer *x)
+{
+	e->multiplexes = strcmp(x->answer.http_version, "2") == 0;
+	if (e->multiplexes)
+		e->only_http1 = false;
+	if (x->fallen_back) {
+		e->only_http1 = true;
+		e->only_http1_since = x->transport->now.mono;
+	}
+}
+
+bool bh_endpoint_is_only_http1(const bh_endpoint *e, bh_mono now)
+{
+	return e->only_http1 && bh_mono_since(now, e->only_http1_since) < ONLY_HTTP1_HOLDS;
+}

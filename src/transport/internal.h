@@ -7,6 +7,7 @@
 #include "transport/transport.h"
 
 #include <curl/curl.h>
+#include <openssl/ssl.h>
 #include <stdatomic.h>
 #include <sys/epoll.h>
 
@@ -20,6 +21,8 @@ typedef struct bh_endpoint {
 	unsigned port;
 	bool fixed; /* an address, or a name that means one: nothing to look up */
 	bool multiplexes; /* spoke HTTP/2 when it last answered */
+	bool only_http1; /* agreed on HTTP/2 and then did not speak it, but HTTP/1.1 it did */
+	bh_mono only_http1_since;
 	unsigned open; /* connections to it */
 	GQueue idle; /* bh_socket: kept connections that nobody uses just now */
 	uint64_t weeded; /* the turn in which they were last looked at */
@@ -81,6 +84,10 @@ typedef enum bh_name_state {
 	BH_NAME_UNKNOWN, /* the look-up failed */
 } bh_name_state;
 bh_name_state bh_endpoint_name(bh_transport *t, bh_endpoint *e);
+
+/* What an answer to `x` says of the endpoint's HTTP. */
+void bh_endpoint_learn(bh_endpoint *e, const bh_transfer *x);
+bool bh_endpoint_is_only_http1(const bh_endpoint *e, bh_mono now);
 
 /* --- The proxy that everything goes through (proxy.c) ------------------------------------------------ */
 
@@ -160,6 +167,11 @@ struct bh_transfer {
 	char connect_to_text[BH_ADDRESS_TEXT_SIZE + 16];
 	bool plain_post; /* `easy` still stands on POST without a verb of its own */
 	bool fresh; /* already on its second try, on a new connection */
+	bool http1; /* only HTTP/1.1 is offered */
+	bool fallen_back; /* because HTTP/2 did not work for this very request */
+	bool http2; /* it was agreed on for the connection */
+	unsigned opened_count; /* connections that were made for it */
+	int fd; /* of its connection; -1: not known yet */
 	bool opened; /* an address passed the guard */
 	bool stuck; /* an address failed, and libcurl waits for nothing (press_on) */
 	const char *refused_by; /* the rule against the last one that did not */
@@ -221,20 +233,24 @@ void bh_transfer_free(bh_transfer *x);
 /* Sets what differs from request to request. False: x->answer says why it cannot be sent. */
 bool bh_transfer_prepare(bh_transfer *x, const bh_request *request);
 void bh_transfer_equip(bh_transfer *x); /* with what is only known when libcurl gets it */
-/* Whether a kept connection turned out dead: then the transfer is ready to be added once more, on a new one. */
+/* Whether a kept connection turned out dead, or HTTP/2 does not work: then the transfer is ready to be added once more. */
 bool bh_transfer_try_afresh(bh_transfer *x, CURLcode code);
+void bh_transfer_use_http1(bh_transfer *x); /* for this request alone */
 void bh_transfer_recycle(bh_transfer *x);
 
 /* tls.c */
 void bh_tls_set(bh_transfer *x);
 void bh_tls_use(bh_transfer *x, const bh_request *r);
 void bh_tls_forget(bh_transfer *x);
+SSL *bh_tls_of(const bh_transfer *x); /* of its connection, while libcurl has one for it; else NULL */
+bool bh_tls_agreed_on_http2(const bh_transfer *x);
 
 /* answer.c */
 size_t bh_answer_read_header(char *line, size_t one, size_t size, void *transfer);
 size_t bh_answer_read_body(char *bytes, size_t one, size_t size, void *transfer);
 void bh_answer_begin(bh_transfer *x);
 void bh_answer_rescue(bh_transfer *x, int fd); /* libcurl is about to close it, and has read nothing */
+int bh_answer_look_early(void *transfer, curl_off_t down, curl_off_t downloaded, curl_off_t up, curl_off_t uploaded);
 void bh_answer_conclude(bh_transfer *x, CURLcode code); /* libcurl is done with it, or has been stopped */
 void bh_answer_discard(bh_transfer *x);
 

@@ -100,6 +100,26 @@ void bh_tls_set(bh_transfer *x)
 	curl_easy_setopt(e, CURLOPT_KEYPASSWD, ""); /* else OpenSSL asks for one at the terminal */
 }
 
+SSL *bh_tls_of(const bh_transfer *x)
+{
+	const struct curl_tlssessioninfo *info = NULL;
+
+	if (curl_easy_getinfo(x->easy, CURLINFO_TLS_SSL_PTR, &info) != CURLE_OK || !info)
+		return NULL;
+	return info->internals;
+}
+
+bool bh_tls_agreed_on_http2(const bh_transfer *x)
+{
+	const unsigned char *name = NULL;
+	unsigned size = 0;
+	SSL *ssl = bh_tls_of(x);
+
+	if (ssl)
+		SSL_get0_alpn_selected(ssl, &name, &size);
+	return size == 2 && memcmp(name, "h2", 2) == 0;
+}
+
 /* --- Of one request --------------------------------------------------------------------------- */
 
 static bool is_given(const char *text)

@@ -15,6 +15,12 @@ static int before_request(void *transfer, char *remote, char *local, int remote_
 
 #define VERB_BYTES_MAX 16
 
+/*
+ * A receiver that leaves (GOAWAY) with requests open lets libcurl try again on new connections, five times. Who never takes one
+ * on would so cost six connections a request; after so many it is not allowed another one over HTTP/2.
+ */
+#define OPENED_MAX 3
+
 static long milliseconds(bh_usec span)
 {
 	return (long)MAX(1, (span + BH_MILLISECOND - 1) / BH_MILLISECOND);
@@ -41,10 +47,6 @@ static void set_connections(CURL *e, bh_transport *t)
 	curl_easy_setopt(e, CURLOPT_QUICK_EXIT,
 			 1L); /* or a look-up of its own, should there be one, would hold the end */
 	bh_proxy_set(e, t->proxy);
-	/*
-	 * No PIPEWAIT: with plain HTTP all but the first of a webhook's requests would wait for the first one's answer,
-	 * only to learn that it is no HTTP/2.
-	 */
 	curl_easy_setopt(e, CURLOPT_HTTP_VERSION, (long)CURL_HTTP_VERSION_2TLS);
 	/*
 	 * Of its time to connect, which for libcurl ends with the TLS handshake, it gives half to the first address of several: a bit
@@ -77,6 +79,8 @@ bh_transfer *bh_transfer_new(bh_transport *t, GError **error)
 	curl_easy_setopt(e, CURLOPT_HEADERDATA, x);
 	curl_easy_setopt(e, CURLOPT_WRITEFUNCTION, bh_answer_read_body);
 	curl_easy_setopt(e, CURLOPT_WRITEDATA, x);
+	curl_easy_setopt(e, CURLOPT_XFERINFOFUNCTION, bh_answer_look_early);
+	curl_easy_setopt(e, CURLOPT_XFERINFODATA, x);
 	curl_easy_setopt(e, CURLOPT_ERRORBUFFER, x->trouble);
 	curl_easy_setopt(e, CURLOPT_PRIVATE, x);
 	return x;
@@ -202,6 +206,9 @@ static struct curl_slist *list_headers(bh_transfer *x, const bh_request *r)
 	return x->headers;
 }
 
+/* What goes out with the head in one write (a record of TLS), so that writing cannot fail for an answer that came before. */
+#define ONE_PIECE 8192
+
 static bool find_route(bh_transfer *x, const char *url)
 {
 	g_autoptr(GError) error = NULL;
@@ -217,7 +224,9 @@ bool bh_transfer_prepare(bh_transfer *x, const bh_request *r)
 {
 	bh_answer_begin(x);
 	x->serial = ++x->transport->serial;
-	x->fresh = x->opened = x->stuck = false;
+	x->fresh = x->opened = x->stuck = x->http1 = x->http2 = x->fallen_back = false;
+	x->opened_count = 0;
+	x->fd = -1;
 	x->open_errno = 0;
 	x->certificate_date[0] = x->trouble[0] = '\0';
 	x->refused_by = NULL;
@@ -240,6 +249,7 @@ bool bh_transfer_prepare(bh_transfer *x, const bh_request *r)
 			 x->route->target.url); /* for a repetition; the first goes by the next line */
 	curl_easy_setopt(x->easy, CURLOPT_CURLU, x->route->parsed);
 	set_verb_and_body(x, r);
+	curl_easy_setopt(x->easy, CURLOPT_NOPROGRESS, x->route->target.https && r->body.size > ONE_PIECE ? 0L : 1L);
 	bh_tls_use(x, r);
 	curl_easy_setopt(x->easy, CURLOPT_HTTPHEADER, list_headers(x, r));
 	return true;
@@ -257,31 +267,62 @@ void bh_transfer_equip(bh_transfer *x)
 	}
 	if (x->resolve)
 		curl_easy_setopt(x->easy, CURLOPT_RESOLVE, x->resolve);
+	/*
+	 * Where HTTP/2 is spoken, those whose connection goes away under them wait for one new connection, not for one each. Not
+	 * elsewhere: all but the first of a webhook's requests would wait for the first one's answer.
+	 */
+	curl_easy_setopt(x->easy, CURLOPT_PIPEWAIT, x->route->endpoint->multiplexes ? 1L : 0L);
+	if (bh_endpoint_is_only_http1(x->route->endpoint, t->now.mono) && !x->http1)
+		bh_transfer_use_http1(x);
 	x->before = bh_mono_since(t->now.mono, x->started);
 	curl_easy_setopt(x->easy, CURLOPT_TIMEOUT_MS, milliseconds(x->total_timeout - x->before));
 }
 
+/* What a failure looks like after which the same request may do on another connection. */
+static bool is_broken(CURLcode code)
+{
+	return code == CURLE_SEND_ERROR || code == CURLE_RECV_ERROR || code == CURLE_GOT_NOTHING ||
+	       code == CURLE_HTTP2 || code == CURLE_HTTP2_STREAM;
+}
+
+/* HTTP/2 was agreed on, and nothing came of it. */
+static bool is_http2_trouble(const bh_transfer *x, CURLcode code)
+{
+	return x->http2 && (is_broken(code) || x->opened_count > OPENED_MAX);
+}
+
 /*
- * libcurl itself repeats a request when a kept connection dies before any byte of the answer, a few times and perhaps
- * on the next dead one. When it gives up, one more try on a new connection settles it. The receivers know a
- * repetition by its webhook-id (RFC 9110, section 9.2.2 asks for such knowledge).
+ * libcurl itself repeats a request when a kept connection dies before any byte of the answer, or HTTP/2 says that it was not
+ * looked at, a few times and perhaps on the next dead one. When it gives up, one more try on a new connection
+ * settles it: over HTTP/1.1 if HTTP/2 was the trouble. The receivers know a repetition by its webhook-id (RFC
+ * 9110, section 9.2.2 asks for such knowledge).
  */
 bool bh_transfer_try_afresh(bh_transfer *x, CURLcode code)
 {
 	long new_connections = 0;
-	bool broke = code == CURLE_SEND_ERROR || code == CURLE_RECV_ERROR || code == CURLE_GOT_NOTHING ||
-		     code == CURLE_HTTP2;
 
 	curl_easy_getinfo(x->easy, CURLINFO_NUM_CONNECTS, &new_connections);
-	if (!broke || x->fresh || x->stage != BH_STAGE_EXCHANGE || x->head_bytes > 0 || new_connections > 0)
+	if (x->head_bytes > 0 || bh_mono_since(x->transport->now.mono, x->started) >= x->total_timeout)
 		return false;
-
-	if (bh_mono_since(x->transport->now.mono, x->started) >= x->total_timeout)
+	bool kept = x->stage == BH_STAGE_EXCHANGE && new_connections == 0 && is_broken(code);
+	bool http2 = is_http2_trouble(x, code);
+	if (kept && !x->fresh) {
+		x->fresh = true;
+		curl_easy_setopt(x->easy, CURLOPT_FRESH_CONNECT, 1L);
+	} else if (http2 && !x->http1) {
+		x->fallen_back = true;
+		bh_transfer_use_http1(x);
+	} else {
 		return false;
-	x->fresh = true;
+	}
 	bh_answer_begin(x);
-	curl_easy_setopt(x->easy, CURLOPT_FRESH_CONNECT, 1L);
 	return true;
+}
+
+void bh_transfer_use_http1(bh_transfer *x)
+{
+	x->http1 = true;
+	curl_easy_setopt(x->easy, CURLOPT_HTTP_VERSION, (long)CURL_HTTP_VERSION_1_1);
 }
 
 #define HEADERS_KEPT_MAX 8192
@@ -290,6 +331,8 @@ void bh_transfer_recycle(bh_transfer *x)
 {
 	if (x->fresh)
 		curl_easy_setopt(x->easy, CURLOPT_FRESH_CONNECT, 0L);
+	if (x->http1)
+		curl_easy_setopt(x->easy, CURLOPT_HTTP_VERSION, (long)CURL_HTTP_VERSION_2TLS);
 	if (x->headers_room > HEADERS_KEPT_MAX) {
 		g_clear_pointer(&x->headers, g_free);
 		x->headers_room = 0;
@@ -312,7 +355,12 @@ static curl_socket_t open_socket(void *transfer, curlsocktype purpose, struct cu
 	bh_transfer *x = transfer;
 	bh_transport *t = x->transport;
 
+	bool repeats = x->stage == BH_STAGE_EXCHANGE; /* libcurl, by itself */
 	bh_transfer_enter(x, BH_STAGE_CONNECT);
+	if (repeats && !x->http1 && ++x->opened_count > OPENED_MAX) {
+		bh_transfer_address_failed(x);
+		return CURL_SOCKET_BAD;
+	}
 	/* A proxy's own address is not judged: the operator named it. */
 	const char *rule =
 		t->proxy ? NULL : bh_guard_refuses(bh_routes_guard(t->routes), &x->route->target, &address->addr);
@@ -369,6 +417,7 @@ static int before_request(void *transfer, char *remote, char *local, int remote_
 	}
 	if (x->head_bytes > 0)
 		bh_answer_begin(x); /* libcurl repeats the request */
+	x->http2 = x->route->target.https && !x->http1 && bh_tls_agreed_on_http2(x);
 	bh_transfer_enter(x, BH_STAGE_EXCHANGE);
 	return CURL_PREREQFUNC_OK;
 }

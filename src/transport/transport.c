@@ -129,7 +129,7 @@ static const unsigned MOVES[BH_STAGES] = {
 	[BH_STAGE_RESOLVE] = TO(SHARE) | TO(START) | TO(OVER) | TO(SPARE),
 	[BH_STAGE_SHARE] = TO(START) | TO(OVER) | TO(SPARE),
 	[BH_STAGE_START] = TO(CONNECT) | TO(EXCHANGE) | TO(OVER) | TO(SPARE),
-	[BH_STAGE_CONNECT] = TO(CONNECT) | TO(SECURE) | TO(EXCHANGE) | TO(OVER) | TO(SPARE),
+	[BH_STAGE_CONNECT] = TO(CONNECT) | TO(NEW) | TO(SECURE) | TO(EXCHANGE) | TO(OVER) | TO(SPARE),
 	[BH_STAGE_SECURE] = TO(EXCHANGE) | TO(OVER) | TO(SPARE),
 	[BH_STAGE_EXCHANGE] = TO(CONNECT) | TO(EXCHANGE) | TO(NEW) | TO(OVER) | TO(SPARE),
 	[BH_STAGE_OVER] = TO(REPORT) | TO(SPARE),
@@ -230,11 +230,22 @@ static bool let_go(CURL *easy, curl_socket_t fd)
 
 	curl_easy_getinfo(easy, CURLINFO_HTTP_VERSION, &version);
 	curl_easy_getinfo(easy, CURLINFO_PRIVATE, &x);
+	if (x)
+		x->fd = -1;
 	if (x && x->stage == BH_STAGE_EXCHANGE && x->head_bytes == 0 && !x->route->target.https)
 		bh_answer_rescue(x, fd);
 	else if (x && x->stage == BH_STAGE_CONNECT)
 		bh_transfer_address_failed(x);
 	return version == CURL_HTTP_VERSION_2_0;
+}
+
+static void note_socket(CURL *easy, curl_socket_t fd)
+{
+	bh_transfer *x = NULL;
+
+	curl_easy_getinfo(easy, CURLINFO_PRIVATE, &x);
+	if (x)
+		x->fd = fd;
 }
 
 static int want_socket(CURL *easy, curl_socket_t fd, int what, void *transport, void *unused)
@@ -244,6 +255,8 @@ static int want_socket(CURL *easy, curl_socket_t fd, int what, void *transport, 
 
 	if (what == CURL_POLL_REMOVE)
 		http2 = let_go(easy, fd);
+	else
+		note_socket(easy, fd);
 	bh_sockets_want(t->sockets, fd, what, http2);
 	return 0;
 }

@@ -260,6 +260,36 @@ static void the_authorities_of_a_file_are_the_only_ones(void)
 	g_assert_cmpuint(receiver_requests(service), ==, 0);
 }
 
+/* Whenever the reset comes, before a write or under it. */
+static void an_early_answer_counts_though_the_body_was_not_read(void)
+{
+	static const int STATUSES[] = {401, 413, 410, 429, 200};
+	static const int VERSIONS[] = {TLS1_2_VERSION, TLS1_3_VERSION};
+	static const size_t SIZES[] = {256 * 1024, 5 * 1024 * 1024};
+	g_autofree char *fill = g_strnfill(5 * 1024 * 1024, 'b');
+
+	for (size_t n = 0; n < G_N_ELEMENTS(STATUSES) * G_N_ELEMENTS(VERSIONS) * G_N_ELEMENTS(SIZES) * 3; n++) {
+		int status = STATUSES[n % 5];
+		g_autofree char *text =
+			g_strdup_printf("HTTP/1.1 %d Early\r\nRetry-After: 3\r\nContent-Length: 2\r\n\r\nno", status);
+		const act script[] = {{PEEK}, {SEND, text}, {END}}; /* with unread data this end is a reset */
+		g_auto(certificate) c = good();
+		g_autoptr(SSL_CTX) tls = served(&c);
+		SSL_CTX_set_max_proto_version(tls, VERSIONS[n / 5 % 2]);
+		g_autoptr(receiver) service = receiver_start_at("127.0.0.1", (const act *const[]){script, NULL}, tls);
+		g_auto(rig) r = rig_with_authority();
+		g_auto(got) g = {0};
+		g_autofree char *url = https_url_of(service);
+
+		rig_start(&r, &g, &(bh_request){.url = url, .body = {fill, SIZES[n / 10 % 2]}});
+		rig_await(&r, &g);
+
+		assert_answered(&g, status);
+		g_assert_cmpint(g.answer.retry_after, ==, 3 * BH_SECOND);
+		g_assert_cmpuint(receiver_connections(service), ==, 1);
+	}
+}
+
 int main(int argc, char **argv)
 {
 	g_test_init(&argc, &argv, NULL);
@@ -275,6 +305,7 @@ int main(int argc, char **argv)
 	TEST(a_handshake_that_is_broken_off_is_a_tls_failure);
 	TEST(a_handshake_that_hangs_ends_at_its_own_time_out);
 	TEST(the_authorities_of_a_file_are_the_only_ones);
+	TEST(an_early_answer_counts_though_the_body_was_not_read);
 	int code = g_test_run();
 	tidy_up();
 	return code;
