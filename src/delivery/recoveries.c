@@ -5,7 +5,7 @@
 #include "base/log.h"
 
 #define STEP_EVERY (200 * BH_MILLISECOND)
-#define AGAIN_AFTER (5 * BH_SECOND) /* while its webhook is disabled, or the store does not answer */
+#define AGAIN_AFTER (5 * BH_SECOND) /* a step came too late: its webhook had just been disabled */
 #define RUNNING_MAX 1000
 
 typedef struct recovering {
@@ -91,10 +91,14 @@ void bh_loop_recover_due(bh_loop *loop)
 		recovering *r = loop->recoveries->pdata[i];
 		if (r->is_out || !bh_mono_reached(loop->now.mono, r->next_at))
 			continue;
-		if (is_enabled(loop, r->webhook) && !loop->stopping)
+		if (!bh_snapshot_webhook(loop->snapshot, r->webhook)) {
+			forget(loop, r); /* the store ended it with the webhook */
+			i--;
+		} else if (is_enabled(loop, r->webhook) && !loop->stopping) {
 			hand_in_step(loop, r);
-		else
-			r->next_at = bh_mono_add(loop->now.mono, AGAIN_AFTER);
+		} else {
+			r->next_at = loop->look_at; /* that may take days */
+		}
 	}
 }
 
