@@ -13,7 +13,7 @@
 
 #include <string.h>
 
-#define COUNT_MAX 1000000 /* that a preview counts */
+#define COUNT_MAX 100000 /* that a preview counts */
 
 /* --- How one is shown -------------------------------------------------------------------- */
 

@@ -145,7 +145,7 @@ typedef enum bh_write_kind {
 	BH_WRITE_REPLAY,  /* deliveries of an event that is stored already: the watcher decided anew */
 	BH_WRITE_STREAK,  /* a webhook's run of failures, without an attempt (a warning was given) */
 	BH_WRITE_RECOVERY,      /* a new recovery */
-	BH_WRITE_RECOVER,       /* the next `limit` deliveries of a recovery, and how far it is by then */
+	BH_WRITE_RECOVER,       /* the next `limit` deliveries of a recovery (no tests), and how far it is by then */
 	BH_WRITE_RECOVERY_END,  /* a running recovery is cancelled */
 } bh_write_kind;
 
@@ -259,7 +259,7 @@ bool bh_reader_webhooks_waiting(bh_reader *r, bh_state state, GArray *ret, GErro
 /* How many deliveries of a webhook are in `state` (PENDING or HELD), counting at most `most`. */
 bool bh_reader_count(bh_reader *r, bh_id webhook, bh_state state, size_t most, size_t *ret, GError **error);
 
-/* How many deliveries of a webhook with an id above `after` are in `state` (EXHAUSTED), counting at most `most`. */
+/* How many deliveries of a webhook with an id above `after` are in `state` (EXHAUSTED), tests left out, counting at most `most`. */
 bool bh_reader_count_after(bh_reader *r, bh_id webhook, bh_state state, bh_id after, size_t most, size_t *ret, GError **error);
 
 /*

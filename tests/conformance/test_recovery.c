@@ -125,6 +125,33 @@ static void failed_ones_are_counted_from_an_id_on(void)
 	house_close(h);
 }
 
+/* A test that failed did so in front of whom it concerns; nobody wants it again. */
+static void tests_are_neither_counted_nor_recovered(void)
+{
+	house *h = house_open();
+	apply_and_free(h, note_webhook(71, NULL));
+	bh_id first = delivery_in(h, 71, BH_STATE_EXHAUSTED);
+	const bh_id webhooks[] = {71, 0};
+	g_autoptr(note) n = note_event(webhooks);
+	n->made[0]->is_test = true;
+	apply(h, n);
+	apply_and_free(h, note_record(n->made[0]->id, 1, BH_STATE_EXHAUSTED, 1, 0));
+	bh_id last = delivery_in(h, 71, BH_STATE_EXHAUSTED);
+	apply_and_free(h, note_recovery(1001, 71, 0, last));
+
+	g_assert_cmpuint(count_exhausted(h, 0, 100), ==, 2);
+	g_autoptr(note) step = note_recover(1001, 10);
+	g_assert_cmpint(apply(h, step), ==, BH_WRITE_DONE);
+
+	g_assert_cmpuint(step->write.swept, ==, 2);
+	g_assert_cmpint(step->write.recovery_state, ==, BH_RECOVERY_DONE);
+	g_autoptr(bh_delivery) a = delivery_of(h, first), t = delivery_of(h, n->made[0]->id), b = delivery_of(h, last);
+	g_assert_cmpint(a->state, ==, BH_STATE_PENDING);
+	g_assert_cmpint(t->state, ==, BH_STATE_EXHAUSTED);
+	g_assert_cmpint(b->state, ==, BH_STATE_PENDING);
+	house_close(h);
+}
+
 static void a_recovery_comes_back_as_it_was_given(void)
 {
 	house *h = house_open();
@@ -384,6 +411,7 @@ void add_recovery_tests(void)
 	g_test_add_func("/store/streak/kept", a_run_of_failures_is_kept_with_the_attempt_that_changed_it);
 	g_test_add_func("/store/streak/with_the_attempt", a_run_is_kept_exactly_if_the_attempt_is);
 	g_test_add_func("/store/recovery/count", failed_ones_are_counted_from_an_id_on);
+	g_test_add_func("/store/recovery/no_tests", tests_are_neither_counted_nor_recovered);
 	g_test_add_func("/store/recovery/comes_back_as_given", a_recovery_comes_back_as_it_was_given);
 	g_test_add_func("/store/recovery/one_a_webhook", one_recovery_runs_for_each_webhook);
 	g_test_add_func("/store/recovery/steps", a_recovery_goes_in_steps_from_the_oldest);

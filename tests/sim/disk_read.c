@@ -116,8 +116,10 @@ static bool count_after(bh_reader *r, bh_id webhook, bh_state state, bh_id after
 	if (!m)
 		return false;
 	for (GSequenceIter *i = shelf ? g_sequence_get_begin_iter(shelf) : NULL;
-	     i && !g_sequence_iter_is_end(i) && count < most; i = g_sequence_iter_next(i))
-		count += ((disk_row *)g_sequence_get(i))->d.id > after;
+	     i && !g_sequence_iter_is_end(i) && count < most; i = g_sequence_iter_next(i)) {
+		const bh_delivery *d = &((disk_row *)g_sequence_get(i))->d;
+		count += d->id > after && !d->is_test;
+	}
 	*ret = count;
 	return true;
 }

@@ -189,7 +189,7 @@ static const bh_sql COUNT_AFTER = {
 	BH_SQL_COUNT_AFTER,
 	"count deliveries in a state",
 	"SELECT count(*) FROM (SELECT 1 FROM delivery INDEXED BY delivery_unusual_by_webhook WHERE state = ?2"
-	" AND state > 3 AND webhook_id = ?1 AND id > ?3 LIMIT ?4)",
+	" AND state > 3 AND webhook_id = ?1 AND id > ?3 AND is_test = 0 LIMIT ?4)",
 };
 
 bool bh_sqlite_count_after(bh_reader *r, bh_id webhook, bh_state state, bh_id after, size_t most, size_t *ret,

@@ -143,7 +143,7 @@ static const bh_sql RECOVER = {
 	" waits = CASE WHEN order_key IS NOT NULL THEN 1 WHEN coalesce_key IS NOT NULL THEN 0 END,"
 	" created_at = ?5, spent = 0, reason = ?6 WHERE id IN (SELECT id"
 	" FROM delivery INDEXED BY delivery_unusual_by_webhook WHERE webhook_id = ?1 AND state = 6"
-	" AND state > 3 AND id > ?2 AND id <= ?3 ORDER BY id LIMIT ?7) RETURNING id, order_key",
+	" AND state > 3 AND id > ?2 AND id <= ?3 AND is_test = 0 ORDER BY id LIMIT ?7) RETURNING id, order_key",
 };
 
 /* Moves the next ones and says how many and how far they go. */
