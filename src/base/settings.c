@@ -38,7 +38,8 @@ static bool check_proxy(const char *text, GError **error)
 {
 	if (!*text || g_str_has_prefix(text, "http://") || g_str_has_prefix(text, "socks5://"))
 		return true;
-	g_set_error(error, BH_ERROR, BH_ERROR_INVALID, "\"%s\" is not http://host:port or socks5://host:port", text);
+	/* Not repeated: it may hold a password. */
+	g_set_error(error, BH_ERROR, BH_ERROR_INVALID, "it is neither http://host:port nor socks5://host:port");
 	return false;
 }
 
@@ -393,6 +394,18 @@ static void clear_shown(void *item)
 	g_free(shown->value);
 }
 
+/* A user and a password within a URL are for whoever wrote the setting. */
+static char *without_login(char *value)
+{
+	char *begin = strstr(value, "://"), *end = strrchr(value, '@');
+
+	if (!begin || !end || end < begin)
+		return value;
+	char *shown = g_strdup_printf("%.*s://***%s", (int)(begin - value), value, end);
+	g_free(value);
+	return shown;
+}
+
 GArray *bh_settings_show(const bh_settings *s)
 {
 	const loaded *l = (const loaded *)s;
@@ -406,7 +419,7 @@ GArray *bh_settings_show(const bh_settings *s)
 			.range = ROWS[i].type->range(&ROWS[i]),
 			.help = ROWS[i].help,
 			.default_text = ROWS[i].default_text,
-			.value = ROWS[i].type->text(field_of(s, &ROWS[i])),
+			.value = without_login(ROWS[i].type->text(field_of(s, &ROWS[i]))),
 			.source = SOURCES[l->from[i]],
 			.from_start = ROWS[i].from_start,
 		};
