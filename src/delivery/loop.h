@@ -91,7 +91,7 @@ struct bh_paper {
 	bh_paper_kind kind;
 	bh_loop *loop;
 	bh_write write;
-	bh_write *writes[1];
+	bh_write *writes[3];
 	bh_message message;
 	GError *error; /* why it was given up */
 	bool carries_streak; /* RECORD, STREAK: the webhook's run of failures as it is when the paper is handed in */
@@ -118,6 +118,8 @@ struct bh_paper {
 	bh_disabled_cause cause;
 	char *why;
 	bh_test_then then; /* ENABLE: what becomes of held deliveries */
+	bh_write *release; /* ENABLE: the sweeps that see to it, kept together with the change */
+	size_t release_count;
 };
 
 /* Submits, now or when the journal takes entries again. */
@@ -131,7 +133,6 @@ typedef struct bh_sweeping {
 	bh_id webhook;
 	bh_state from, to;
 	const char *reason;
-	bool keep_newest;
 	bh_usec made_before; /* only those that were made before it; 0: all */
 	size_t at_most;      /* the oldest so many; 0: all */
 } bh_sweeping;

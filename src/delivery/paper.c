@@ -65,7 +65,10 @@ static void hand_in(bh_loop *loop, bh_paper *paper)
 	g_clear_error(&paper->error);
 	take_streak(loop, paper);
 	paper->writes[0] = &paper->write;
-	paper->entry = (bh_entry){.writes = paper->writes, .count = 1, .lazy = true, .done = paper_done};
+	for (size_t i = 0; i < paper->release_count; i++)
+		paper->writes[1 + i] = &paper->release[i];
+	paper->entry = (bh_entry){
+		.writes = paper->writes, .count = 1 + paper->release_count, .lazy = true, .done = paper_done};
 	if (!bh_journal_submit(loop->journal, &paper->entry, NULL))
 		postpone(loop, paper);
 }
@@ -158,11 +161,6 @@ static void sweep_back(bh_loop *loop, bh_paper *paper)
 	}
 	if (!overtaken && !has_more && w->state == BH_STATE_HELD)
 		offer_tests(loop, w->webhook_id);
-	if (!overtaken && !has_more && w->keep_newest) /* all but the newest are gone: that one is sent */
-		bh_loop_sweep(loop, &(bh_sweeping){.webhook = paper->write.webhook_id,
-						   .from = BH_STATE_HELD,
-						   .to = BH_STATE_PENDING,
-						   .reason = "The webhook is enabled again."});
 	loop->papers_out--;
 	bh_paper_free(paper);
 }
@@ -185,25 +183,6 @@ static void disable_back(bh_loop *loop, bh_paper *paper)
 	bh_paper_free(paper);
 }
 
-/* What a webhook holds, once it is enabled. Sweeps reach the journal in the order in which they are handed in. */
-static void release_held(bh_loop *loop, bh_id webhook, bh_test_then then)
-{
-	bh_sweeping cancel = {.webhook = webhook, .from = BH_STATE_HELD, .to = BH_STATE_CANCELLED};
-	bh_sweeping release = {.webhook = webhook,
-			       .from = BH_STATE_HELD,
-			       .to = BH_STATE_PENDING,
-			       .reason = "The webhook is enabled again."};
-
-	cancel.keep_newest = then == BH_TEST_ENABLES_NEWEST;
-	cancel.reason = cancel.keep_newest ? "Held; only the newest was sent when the webhook was enabled."
-					   : "Held; none was sent when the webhook was enabled.";
-	if (then == BH_TEST_ENABLES_ALL)
-		bh_loop_sweep(loop, &release);
-	else if (then != BH_TEST_ENABLES_KEEP)
-		bh_loop_sweep(loop, &cancel);
-	/* NEWEST: the release follows when the others are gone (sweep_back). */
-}
-
 static void enable_back(bh_loop *loop, bh_paper *paper)
 {
 	bh_id webhook = paper->write.change->webhook->id;
@@ -214,7 +193,6 @@ static void enable_back(bh_loop *loop, bh_paper *paper)
 	} else if (!paper->error) {
 		bh_log(BH_INFO, "delivery", "webhook enabled: its test went well",
 		       BH_ID("webhook", BH_ID_WEBHOOK, webhook));
-		release_held(loop, webhook, paper->then);
 	}
 	loop->papers_out--;
 	bh_paper_free(paper);
@@ -281,7 +259,6 @@ void bh_loop_sweep(bh_loop *loop, const bh_sweeping *sweeping)
 		.webhook_id = sweeping->webhook,
 		.from = sweeping->from,
 		.state = sweeping->to,
-		.keep_newest = sweeping->keep_newest,
 		.made_before = sweeping->made_before,
 		.limit = MIN(SWEEP_STEP, paper->left),
 		.reason = paper->reason,
@@ -343,6 +320,36 @@ static bh_webhook *enabled_copy(const bh_webhook *webhook, bh_usec at)
 	return changed;
 }
 
+static void release(bh_paper *paper, bh_id webhook, bh_state to, bool keep_newest, const char *reason)
+{
+	paper->release[paper->release_count++] = (bh_write){
+		.kind = BH_WRITE_SWEEP,
+		.webhook_id = webhook,
+		.from = BH_STATE_HELD,
+		.state = to,
+		.keep_newest = keep_newest,
+		.limit = G_MAXINT, /* held_max bounds it */
+		.reason = reason,
+		.at = paper->loop->now.wall,
+	};
+}
+
+/*
+ * What a webhook holds goes in the commit that enables it: whoever asked for the test has his answer already, and nobody
+ * else knows what he wanted if we die between the two.
+ */
+static void release_held(bh_paper *paper, bh_id webhook)
+{
+	paper->release = g_new0(bh_write, 2);
+	if (paper->then == BH_TEST_ENABLES_NEWEST)
+		release(paper, webhook, BH_STATE_CANCELLED, true,
+			"Held; only the newest was sent when the webhook was enabled.");
+	if (paper->then == BH_TEST_ENABLES_ALL || paper->then == BH_TEST_ENABLES_NEWEST)
+		release(paper, webhook, BH_STATE_PENDING, false, "The webhook is enabled again.");
+	else if (paper->then != BH_TEST_ENABLES_KEEP)
+		release(paper, webhook, BH_STATE_CANCELLED, false, "Held; none was sent when the webhook was enabled.");
+}
+
 void bh_loop_enable(bh_loop *loop, bh_id webhook, bh_test_then then)
 {
 	g_autoptr(bh_snapshot) now = bh_directory_now(loop->directory);
@@ -360,5 +367,6 @@ void bh_loop_enable(bh_loop *loop, bh_id webhook, bh_test_then then)
 				  .audit_who = "bellhop, after a test",
 				  .audit_from = "",
 				  .at = loop->wall};
+	release_held(paper, webhook);
 	bh_loop_submit(loop, paper);
 }

@@ -257,6 +257,7 @@ void bh_paper_free(bh_paper *paper)
 	g_clear_pointer(&paper->change.webhook, bh_webhook_unref);
 	g_clear_pointer(&paper->attempted, bh_webhook_unref);
 	g_clear_error(&paper->error);
+	g_free(paper->release);
 	g_free(paper->reason);
 	g_free(paper->sentence);
 	g_free(paper->why);

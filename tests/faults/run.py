@@ -129,9 +129,6 @@ def quick(runner, scenarios):
     whole = runner.run([Trial(name, None) for name in scenarios])
     trials, seen = [], set()
     for run in whole:
-        if SCENARIOS[run.scenario].not_yet:
-            print(f"{run.scenario} is not killed: {SCENARIOS[run.scenario].not_yet}", flush=True)
-            continue
         for name in dict.fromkeys(run.reached):
             if name not in seen:
                 seen.add(name)

@@ -22,7 +22,6 @@ class Scenario:
     settings = {}
     from_nothing = False  # begins with an empty folder, and the first start may die
     is_long = False  # then ./dev test kills it only where no other scenario comes by
-    not_yet = None  # what is known to be missing: ./dev test runs it without a death until that is there
     may_stay = ()  # webhooks whose deliveries are still pending at the end
 
     def arm(self, world):
@@ -355,8 +354,6 @@ class Recover(Scenario):
 
 class TestAndEnable(Scenario):
     """A disabled webhook is tried out: it stays so when the test fails, and is enabled and sends the newest when it succeeds."""
-
-    not_yet = "the record of the test, the enabling and the release of what was held are commits of their own"
 
     def steps(self):
         def held(w):
