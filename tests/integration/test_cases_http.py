@@ -186,7 +186,7 @@ def drip(head, unit):
     return step
 
 
-def test_http_slow_drip(site, make_receiver):
+def test_http_slow_drip(install, make_receiver):
     """
     http-slow-drip: a byte now and then does not stretch the time-out: it covers the whole of an attempt.
 
@@ -203,6 +203,8 @@ def test_http_slow_drip(site, make_receiver):
         )
     )
     healthy = make_receiver()
+    # All at once, and however they end: pacing and breaker would send them one after the other.
+    site = small_world(install(settings={"concurrency_start": "10", "breaker_failures": "1000"}).start())
     webhooks = {path: site.webhook(slow.url(path), timeout_seconds=3)["id"] for path in ("/head", "/body", "/chunked")}
     site.webhook(healthy.url(), manager="8")
     started = time.monotonic()
