@@ -11,7 +11,6 @@
 #include "delivery/loop.h"
 
 #include "base/error.h"
-#include "base/hash.h"
 #include "base/log.h"
 #include "base/steady.h"
 #include "delivery/attempt.h"
@@ -71,25 +70,16 @@ static bool may_open(const bh_loop *loop, const bh_webhook *webhook)
 	return webhook && webhook->disabled == BH_ENABLED && !g_hash_table_contains(loop->disabling, &webhook->id);
 }
 
-/* Where a webhook leads, as a number that differs when it leads elsewhere. */
-static uint64_t receiver_of(const bh_webhook *webhook)
-{
-	const char *const parts[] = {webhook->method, webhook->settings, webhook->tls_ca, webhook->tls_certificate};
-	uint64_t receiver = 0;
-	for (size_t i = 0; i < G_N_ELEMENTS(parts); i++)
-		receiver = receiver * 31 + bh_hash(bh_span_of(parts[i] ? parts[i] : ""));
-	return receiver | 1;
-}
-
 static void open_lane(bh_loop *loop, const bh_webhook *webhook)
 {
 	bh_lane_terms terms = {
 		.owner = webhook->manager_id,
-		.receiver = receiver_of(webhook),
+		.receiver = bh_loop_receiver_of(webhook),
 		.rate_requests = webhook->rate_requests,
 		.rate_per = webhook->rate_per,
 	};
-	if (bh_scheduler_open(loop->scheduler, webhook->id, &terms))
+	bool leads_elsewhere = bh_scheduler_open(loop->scheduler, webhook->id, &terms);
+	if (leads_elsewhere || bh_loop_streak_is_foreign(loop, webhook))
 		bh_loop_forget_streak(loop, webhook->id); /* the failures were another receiver's */
 }
 

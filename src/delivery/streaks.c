@@ -1,9 +1,11 @@
 #include "delivery/streaks.h"
 
+#include "base/hash.h"
 #include "base/log.h"
 
 typedef struct kept_streak {
 	bh_id webhook; /* first: the table's key */
+	uint64_t receiver; /* whose failures they are; 0: nobody knows */
 	bh_streak streak;
 } kept_streak;
 
@@ -23,14 +25,38 @@ bh_streak bh_loop_streak(const bh_loop *loop, bh_id webhook)
 	return kept ? kept->streak : (bh_streak){0};
 }
 
+uint64_t bh_loop_receiver_of(const bh_webhook *webhook)
+{
+	const char *const parts[] = {webhook->method, webhook->settings, webhook->tls_ca, webhook->tls_certificate};
+	uint64_t receiver = 0;
+	for (size_t i = 0; i < G_N_ELEMENTS(parts); i++)
+		receiver = receiver * 31 + bh_hash(bh_span_of(parts[i] ? parts[i] : ""));
+	return receiver | 1;
+}
+
+bool bh_loop_streak_is_foreign(const bh_loop *loop, const bh_webhook *webhook)
+{
+	const kept_streak *kept = g_hash_table_lookup(loop->streaks, &webhook->id);
+	return kept && kept->receiver && kept->receiver != bh_loop_receiver_of(webhook);
+}
+
+/* What is stored names no receiver: it is the one that the webhook leads to when it is read. */
+static uint64_t present_receiver(const bh_loop *loop, bh_id id)
+{
+	const bh_webhook *webhook = bh_snapshot_webhook(loop->snapshot, id);
+	return webhook ? bh_loop_receiver_of(webhook) : 0;
+}
+
 static void keep(bh_loop *loop, bh_id webhook, const bh_streak *streak)
 {
 	if (is_none(streak)) {
 		g_hash_table_remove(loop->streaks, &webhook);
 		return;
 	}
+	const kept_streak *before = g_hash_table_lookup(loop->streaks, &webhook);
+	uint64_t receiver = before ? before->receiver : present_receiver(loop, webhook);
 	kept_streak *kept = g_new(kept_streak, 1);
-	*kept = (kept_streak){webhook, *streak};
+	*kept = (kept_streak){webhook, receiver, *streak};
 	g_hash_table_replace(loop->streaks, &kept->webhook, kept);
 }
 
@@ -130,6 +156,10 @@ void bh_loop_fold_streak(bh_loop *loop, bh_webhook *attempted, bh_paper *record,
 		record->carries_streak = conclusion->outcome == BH_OUTCOME_DELIVERED;
 		return;
 	}
+
+	const bh_webhook *present = bh_snapshot_webhook(loop->snapshot, attempted->id);
+	if (present && present != attempted && bh_loop_receiver_of(present) != bh_loop_receiver_of(attempted))
+		return; /* it leads elsewhere by now */
 
 	bh_streak streak = bh_loop_streak(loop, attempted->id);
 	bh_usec now = loop->now.wall, started = now - record->row.total;

@@ -7,6 +7,11 @@ GHashTable *bh_streaks_new(void);
 /* Unless they are known already. */
 void bh_loop_load_streaks(bh_loop *loop);
 
+/* Where a webhook leads, as a number that differs when it leads elsewhere; never 0. */
+uint64_t bh_loop_receiver_of(const bh_webhook *webhook);
+/* Is its run of failures, if there is one, that of another receiver than it leads to now? */
+bool bh_loop_streak_is_foreign(const bh_loop *loop, const bh_webhook *webhook);
+
 /* As it is now; all zero: the last attempt went well. */
 bh_streak bh_loop_streak(const bh_loop *loop, bh_id webhook);
 
