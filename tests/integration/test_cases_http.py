@@ -395,3 +395,29 @@ def test_resp_invalid_utf8(site, receiver, body):
     assert "X-Odd" in attempt["response"]
     assert answer.headers["Content-Type"].startswith("application/json")
     assert answer.headers["X-Content-Type-Options"] == "nosniff"
+
+
+# --- http-excess-bytes ----------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    "first, is_given_up",
+    [
+        (r'send "HTTP/1.1 500 Oh\r\nContent-Length: 3\r\n\r\nabcHTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n"', True),
+        # Behind an empty body libcurl throws away what came with the head, and keeps the connection: as good for the next one.
+        (r'send "HTTP/1.1 500 Oh\r\nContent-Length: 0\r\n\r\nHTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n"', False),
+        (r'send "HTTP/1.1 500 Oh\r\nContent-Length: 3\r\n\r\nabc"; wait 50ms; send "HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n"', True),
+    ],
+    ids=["after the body", "two answers", "a moment later"],
+)
+def test_http_excess_bytes(site, scripted, first, is_given_up):
+    """http-excess-bytes: what comes after an answer is never taken for the answer to the next request."""
+    receiver = scripted(f"request 1: {first}\nrequest 2: reply 503\nrequest: reply 200")
+    site.webhook(receiver.url())
+    event = site.send()
+    made = wait_attempts(site, the_delivery(site, event)["id"], 2)
+
+    assert [attempt["status"] for attempt in made[:2]] == [500, 503], "each answer belongs to its own request"
+    wait_state(site, event, "delivered")
+    one, two = receiver.requests[:2]
+    assert not is_given_up or one.connection != two.connection, "the connection with bytes left over is given up"
