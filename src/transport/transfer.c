@@ -355,9 +355,10 @@ static curl_socket_t open_socket(void *transfer, curlsocktype purpose, struct cu
 	bh_transfer *x = transfer;
 	bh_transport *t = x->transport;
 
-	bool repeats = x->stage == BH_STAGE_EXCHANGE; /* libcurl, by itself */
+	if (x->stage == BH_STAGE_EXCHANGE) /* libcurl repeats the request, by itself */
+		x->opened_count++;
 	bh_transfer_enter(x, BH_STAGE_CONNECT);
-	if (repeats && !x->http1 && ++x->opened_count > OPENED_MAX) {
+	if (!x->http1 && x->opened_count > OPENED_MAX) { /* at any of its addresses */
 		bh_transfer_address_failed(x);
 		return CURL_SOCKET_BAD;
 	}

@@ -122,7 +122,8 @@ void bh_transport_use_guard(bh_transport *t, bh_guard *guard)
 
 #define TO(stage) (1u << BH_STAGE_##stage)
 
-/* Each address has the time of CONNECT. libcurl repeats a request by itself (EXCHANGE to CONNECT or EXCHANGE), and we do once more (to NEW). */
+/* Each address has the time of CONNECT. libcurl repeats a request by itself (EXCHANGE to CONNECT or EXCHANGE), and we do once more (to NEW);
+   a repetition may come as far as SECURE. */
 static const unsigned MOVES[BH_STAGES] = {
 	[BH_STAGE_SPARE] = TO(NEW) | TO(OVER),
 	[BH_STAGE_NEW] = TO(RESOLVE) | TO(OVER) | TO(SPARE),
@@ -130,7 +131,7 @@ static const unsigned MOVES[BH_STAGES] = {
 	[BH_STAGE_SHARE] = TO(START) | TO(OVER) | TO(SPARE),
 	[BH_STAGE_START] = TO(CONNECT) | TO(EXCHANGE) | TO(OVER) | TO(SPARE),
 	[BH_STAGE_CONNECT] = TO(CONNECT) | TO(NEW) | TO(SECURE) | TO(EXCHANGE) | TO(OVER) | TO(SPARE),
-	[BH_STAGE_SECURE] = TO(EXCHANGE) | TO(OVER) | TO(SPARE),
+	[BH_STAGE_SECURE] = TO(EXCHANGE) | TO(NEW) | TO(OVER) | TO(SPARE),
 	[BH_STAGE_EXCHANGE] = TO(CONNECT) | TO(EXCHANGE) | TO(NEW) | TO(OVER) | TO(SPARE),
 	[BH_STAGE_OVER] = TO(REPORT) | TO(SPARE),
 	[BH_STAGE_REPORT] = TO(SPARE),

@@ -1,5 +1,6 @@
 """Cases from the field: receivers that speak HTTP/2, and what a sender must make of GOAWAY, refused streams and the like."""
 
+import subprocess
 import threading
 
 import pytest
@@ -25,8 +26,8 @@ def site(install, authority):
 def make_http2(authority, tmp_path):
     made = []
 
-    def make(script=lambda stream: stream.answer(), protocols=("h2", "http/1.1"), **more):
-        certificate = Certificate(tmp_path / "pki", issuer=authority)
+    def make(script=lambda stream: stream.answer(), protocols=("h2", "http/1.1"), names="IP:127.0.0.1", **more):
+        certificate = Certificate(tmp_path / "pki", issuer=authority, names=names)
         made.append(Http2Receiver(certificate.context(protocols), script, **more))
         return made[-1]
 
@@ -192,3 +193,22 @@ def test_h2_goaway_always(site, make_http2, code):
     assert (first["outcome"], first["status"]) == ("failed", None)
     assert first["sentence"].endswith(".")
     assert len(receiver.agreed) <= 12, "of one or two attempts"
+
+
+@pytest.mark.own_namespace("mount")
+def test_h2_goaway_from_several_addresses(install, authority, make_http2, tmp_path):
+    """h2-goaway: who always refuses, and then breaks off the handshake, costs a failed attempt, however many addresses it has."""
+    hosts = tmp_path / "hosts"
+    hosts.write_text("127.0.0.1 two.test\n127.0.0.2 two.test\n")
+    subprocess.run(["mount", "--bind", hosts, "/etc/hosts"], check=True)
+    site = small_world(install(settings={"ca_file": authority.file, "allow": "127.0.0.0/8"}).start())
+    receiver = make_http2(lambda stream: stream.reset(REFUSED_STREAM), protocols=("h2",), names="DNS:two.test", secured_max=4, at="0.0.0.0")
+    webhook = site.webhook(f"https://two.test:{receiver.port}/hook")
+    event = site.send()
+    delivery = the_delivery(site, event)
+
+    first = wait_attempts(site, delivery["id"], 1)[0]
+    site.patch(f"/v1/webhooks/{webhook['id']}", json={"enabled": False}).ok()
+
+    assert (first["outcome"], first["status"], first["cause"]) == ("failed", None, "tls")
+    assert receiver.agreed == ["h2"] * 4

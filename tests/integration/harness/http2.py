@@ -72,14 +72,17 @@ class Connection:
 
 
 class Http2Receiver:
-    """`other`: called with the socket of a connection on which HTTP/1.1 was agreed."""
+    """
+    `other`: called with the socket of a connection on which HTTP/1.1 was agreed. After `secured_max` connections it breaks off each
+    further one before the TLS handshake.
+    """
 
-    def __init__(self, context, script=lambda stream: stream.answer(), other=None, streams_max=100):
-        self.script, self.other, self.streams_max = script, other, streams_max
+    def __init__(self, context, script=lambda stream: stream.answer(), other=None, streams_max=100, secured_max=1000, at="127.0.0.1"):
+        self.script, self.other, self.streams_max, self.secured_max = script, other, streams_max, secured_max
         self.context = context
         self.lock = threading.Lock()
         self.requests, self.connections, self.agreed = [], 0, []
-        self.listener = socket.create_server(("127.0.0.1", 0), backlog=256)
+        self.listener = socket.create_server((at, 0), backlog=256)
         self.port = self.listener.getsockname()[1]
         threading.Thread(target=self._accept, daemon=True).start()
 
@@ -112,6 +115,9 @@ class Http2Receiver:
     def _serve(self, sock, number):
         try:
             sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+            if number > self.secured_max:
+                sock.close()
+                return
             tls = self.context.wrap_socket(sock, server_side=True)
             self.agreed.append(tls.selected_alpn_protocol())
             if tls.selected_alpn_protocol() == "h2":
