@@ -140,10 +140,12 @@ bh_name_state bh_endpoint_name(bh_transport *t, bh_endpoint *e)
 		settle(t, e);
 	if (e->addresses && bh_mono_since(t->now.mono, e->looked_up) < ADDRESSES_HOLD)
 		return BH_NAME_KNOWN;
-	if (e->failed_in_turn == t->turn)
-		return BH_NAME_UNKNOWN;
-	begin_lookup(t, e);
-	return e->addresses && has_connection(e) ? BH_NAME_KNOWN : BH_NAME_AWAITED;
+	bool failed = e->failed_in_turn == t->turn;
+	if (!failed)
+		begin_lookup(t, e);
+	if (e->addresses && has_connection(e))
+		return BH_NAME_KNOWN;
+	return failed ? BH_NAME_UNKNOWN : BH_NAME_AWAITED;
 }
 
 /* --- HTTP/2 ------------------------------------------------------------------------------------- */

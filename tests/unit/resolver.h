@@ -28,6 +28,7 @@ static const struct name {
 	{"dead-and-inward.test", {"127.0.0.3", "10.0.0.1"}, 0},
 	{"public.test", {"198.51.100.7"}, 0},
 	{"mixed-public.test", {"10.0.0.1", "198.51.100.7"}, 0},
+	{"two-public.test", {"198.51.100.7", "198.51.100.8"}, 0},
 	{"none.test", {NULL}, EAI_NONAME},
 	{"broken.test", {NULL}, EAI_AGAIN},
 };
@@ -39,6 +40,7 @@ static struct {
 	unsigned most; /* that were asked at the same time */
 	bool held; /* what ends in hang.test is not answered */
 	bool turned; /* rebind.test gives its other address */
+	bool faded; /* fading.test is not known any more */
 } dns = {.lock = PTHREAD_MUTEX_INITIALIZER, .changed = PTHREAD_COND_INITIALIZER};
 
 static struct addrinfo *make(const char *address, const char *port, struct addrinfo *next)
@@ -76,6 +78,10 @@ static int resolve(const char *name, const char *port, struct addrinfo **ret)
 	if (strcmp(name, "rebind.test") == 0) {
 		dns.turned = !dns.turned;
 		*ret = make(dns.turned ? "127.0.0.1" : "127.0.0.2", port, NULL);
+		return 0;
+	}
+	if (strcmp(name, "fading.test") == 0 && !dns.faded) {
+		*ret = make("127.0.0.1", port, NULL);
 		return 0;
 	}
 	if (g_str_has_suffix(name, "hang.test")) {
@@ -122,6 +128,13 @@ static inline unsigned asked(void)
 	unsigned count = dns.asked;
 	pthread_mutex_unlock(&dns.lock);
 	return count;
+}
+
+static inline void fade(bool faded)
+{
+	pthread_mutex_lock(&dns.lock);
+	dns.faded = faded;
+	pthread_mutex_unlock(&dns.lock);
 }
 
 static inline void hold(bool held)

@@ -274,6 +274,29 @@ static void many_requests_to_a_name_ask_once(void)
 	g_assert_cmpuint(asked() - before, ==, 1);
 }
 
+/* Its addresses are out of date, and no name server tells them anew: the connection that is there will do. */
+static void a_kept_connection_outlives_its_name(void)
+{
+	g_autoptr(receiver) service = receiver_start(ALL_POLITE);
+	g_auto(rig) r = rig_open((rig_options){0});
+	g_auto(got) first = {0};
+	g_autofree char *url = url_at("fading.test", service);
+
+	rig_exchange(&r, &first, url, "{}");
+	assert_answered(&first, 200);
+	fade(true);
+	r.ahead = 2 * BH_MINUTE;
+	unsigned before = asked();
+	while (asked() - before < 3) { /* the first of them has failed by the time of the second */
+		g_auto(got) g = {0};
+		rig_exchange(&r, &g, url, "{}");
+		assert_answered(&g, 200);
+	}
+	fade(false);
+
+	g_assert_cmpuint(rig_connections(&r), ==, 1);
+}
+
 int main(int argc, char **argv)
 {
 	g_test_init(&argc, &argv, NULL);
@@ -290,5 +313,6 @@ int main(int argc, char **argv)
 	TEST(a_name_server_that_hangs_does_not_hold_up_the_end);
 	TEST(hanging_look_ups_have_a_most_and_one_thread_a_name);
 	TEST(many_requests_to_a_name_ask_once);
+	TEST(a_kept_connection_outlives_its_name);
 	return g_test_run();
 }

@@ -10,6 +10,7 @@
 typedef struct rig {
 	int epoll;
 	bh_transport *transport;
+	bh_usec ahead; /* so much later it is for the transport */
 } rig;
 
 /* A copy of the answer; `done` is set by the callback. */
@@ -58,6 +59,14 @@ static inline rig rig_open(rig_options o)
 	return r;
 }
 
+static inline bh_now rig_now(const rig *r)
+{
+	bh_now now = bh_clock_now();
+
+	now.mono = bh_mono_add(now.mono, r->ahead);
+	return now;
+}
+
 static inline void rig_close(rig *r)
 {
 	bh_transport_free(r->transport);
@@ -100,7 +109,7 @@ static inline void rig_start(rig *r, got *g, const bh_request *request)
 	full.headers = full.headers ? full.headers : JSON;
 	full.total_timeout = full.total_timeout ? full.total_timeout : 15 * BH_SECOND;
 	*g = (got){0};
-	g->transfer = bh_transport_start(r->transport, &full, bh_clock_now(), rig_done, g);
+	g->transfer = bh_transport_start(r->transport, &full, rig_now(r), rig_done, g);
 	g_assert_false(g->done); /* never from inside */
 }
 
@@ -113,7 +122,7 @@ static inline void rig_post(rig *r, got *g, const char *url, const char *body)
 static inline void rig_turn(rig *r)
 {
 	struct epoll_event events[16];
-	bh_usec next = bh_transport_next(r->transport, bh_clock_now());
+	bh_usec next = bh_transport_next(r->transport, rig_now(r));
 	int ms = next < 0 || next > BH_SECOND ? 1000 : (int)((next + 999) / 1000);
 	int n = epoll_wait(r->epoll, events, G_N_ELEMENTS(events), ms);
 
@@ -121,7 +130,7 @@ static inline void rig_turn(rig *r)
 		g_assert_true(events[i].data.u64 & BH_TRANSPORT_EPOLL_MARK);
 		bh_transport_ready(r->transport, events[i].data.u64, events[i].events);
 	}
-	bh_transport_turn(r->transport, bh_clock_now());
+	bh_transport_turn(r->transport, rig_now(r));
 }
 
 static inline void rig_await(rig *r, const got *g)
