@@ -327,6 +327,7 @@ void bh_answer_conclude(bh_transfer *x, CURLcode code)
 		forget_head(a);
 		g_byte_array_set_size(a->body, 0);
 		a->http_version[0] = '\0';
+		x->route->endpoint->turn_of_address++;
 		bh_failure_explain(x, code);
 		return;
 	}

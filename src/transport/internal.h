@@ -34,7 +34,7 @@ typedef struct bh_endpoint {
 	uint64_t failed_in_turn; /* the turn in which the last one failed */
 	char *line; /* the addresses as libcurl is told them */
 	uint64_t told; /* the telling of the routes in which it was; 0: not yet */
-	guint turn_of_address; /* through a proxy: which of them is tried next */
+	guint turn_of_address; /* through a proxy: which of them is tried first; the next one after each failure */
 } bh_endpoint;
 
 /* A URL that passed the guard. Counted: the cache and transfers hold it. */

@@ -106,6 +106,22 @@ static void the_guard_decides_with_a_proxy_as_without(void)
 	g_assert_true(g_str_has_prefix(receiver_request(proxy, 0)->str, "CONNECT 198.51.100.7:80 "));
 }
 
+static void an_address_that_the_proxy_does_not_reach_gives_way_to_the_next(void)
+{
+	static const act FAILS[] = {{READ}, {SEND, "HTTP/1.1 502 No way\r\nContent-Length: 0\r\n\r\n"}, {HOLD}};
+	g_autoptr(receiver) proxy = receiver_start((const act *const[]){FAILS, TUNNEL, NULL});
+	g_auto(rig) r = rig_through(proxy, false, "", "198.51.100.0/24");
+	g_auto(got) first = {0}, second = {0};
+
+	rig_exchange(&r, &first, "http://two-public.test/", "{}");
+	rig_exchange(&r, &second, "http://two-public.test/", "{}");
+
+	assert_failed(&first, BH_CAUSE_PROXY);
+	assert_answered(&second, 200);
+	g_assert_true(g_str_has_prefix(receiver_request(proxy, 0)->str, "CONNECT 198.51.100.7:80 "));
+	g_assert_true(g_str_has_prefix(receiver_request(proxy, 1)->str, "CONNECT 198.51.100.8:80 "));
+}
+
 /* A kept tunnel leads to one address only, and a new guard may not let that one through. */
 static void a_new_guard_holds_for_kept_tunnels_too(void)
 {
@@ -327,6 +343,7 @@ int main(int argc, char **argv)
 	TEST(plain_http_goes_through_connect_to_the_judged_address);
 	TEST(socks_is_told_the_judged_address);
 	TEST(the_guard_decides_with_a_proxy_as_without);
+	TEST(an_address_that_the_proxy_does_not_reach_gives_way_to_the_next);
 	TEST(a_new_guard_holds_for_kept_tunnels_too);
 	TEST(user_and_password_go_to_the_proxy_and_nowhere_else);
 	TEST(what_goes_wrong_on_the_way_is_the_proxys_fault);
