@@ -365,8 +365,13 @@ static bool count_crashes(bh_reader *reader, bh_id id, int *ret, GError **error)
 static bool record_unknown(bh_journal *journal, bh_reader *reader, const bh_flight_entry *left, GError **error)
 {
 	bh_id id = left->delivery;
-	g_autoptr(bh_delivery) delivery = bh_reader_delivery(reader, id, NULL);
+	g_autoptr(GError) unread = NULL;
+	g_autoptr(bh_delivery) delivery = bh_reader_delivery(reader, id, &unread);
 	int crashes;
+	if (!delivery && !g_error_matches(unread, BH_ERROR, BH_ERROR_NOT_FOUND)) {
+		g_propagate_error(error, g_steal_pointer(&unread));
+		return false; /* it stays noted, for the next start */
+	}
 	if (!delivery || delivery->attempts >= left->attempt) /* it was on record, and we died before that was noted */
 		return true;
 	if (!count_crashes(reader, id, &crashes, error))

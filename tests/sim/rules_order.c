@@ -66,7 +66,8 @@ void order_sent(sim *s, const visit *v, const bh_delivery *d)
 {
 	pair *p = rules_pair(s->rules, v->event, v->webhook);
 
-	check_newest(s, v, d);
+	if (p->made == 1) /* else nobody can tell which one it is */
+		check_newest(s, v, d);
 
 	if (!d->order_key || p->made > 1)
 		return;
