@@ -72,6 +72,15 @@ void bh_scheduler_close(bh_scheduler *s, bh_id webhook)
 
 /* --- Deliveries come ---------------------------------------------------------------------------- */
 
+/*
+ * What is urgent is kept in memory until it is sent, and somebody may retry ten thousand by hand: those beyond a window's worth
+ * wait in the lane as what they are, due now. A test has nowhere else to wait.
+ */
+static bool may_overtake(const bh_scheduler *s, const bh_lane *lane, const bh_waiting *waiting, bool is_urgent)
+{
+	return waiting->is_test || (is_urgent && bh_heap_size(&lane->urgent) < s->limits.window);
+}
+
 /* It is known already: somebody may have brought its time forward. */
 static void hasten(bh_scheduler *s, bh_item *item, const bh_waiting *waiting, bool is_urgent, bh_now now)
 {
@@ -80,7 +89,7 @@ static void hasten(bh_scheduler *s, bh_item *item, const bh_waiting *waiting, bo
 	bh_heap_remove(bh_item_heap(item), item);
 	item->waiting = *waiting;
 	item->due = bh_mono_of(waiting->due_at, now);
-	item->is_urgent |= is_urgent;
+	item->is_urgent |= may_overtake(s, item->lane, waiting, is_urgent);
 	bh_lane_admit(s, item->lane, item);
 	bh_lane_settle(s, item->lane, now.mono);
 }
@@ -96,11 +105,11 @@ bh_offer bh_scheduler_offer(bh_scheduler *s, const bh_waiting *waiting, bh_event
 	}
 
 	bh_lane *lane = bh_lane_find(s, waiting->webhook);
-	bool overtakes = is_urgent || waiting->is_test;
 	if (!waiting->is_test && (!lane || !lane->is_open))
 		return BH_OFFER_CLOSED;
 	if (!lane)
 		lane = bh_lane_need(s, waiting->webhook);
+	bool overtakes = may_overtake(s, lane, waiting, is_urgent);
 	if (!overtakes && lane->is_open && bh_lane_is_behind_frontier(lane, waiting))
 		return BH_OFFER_TAKEN;
 

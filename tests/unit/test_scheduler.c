@@ -355,6 +355,27 @@ static void a_retry_by_hand_brings_a_waiting_one_forward(void)
 	world_clear(&w);
 }
 
+/* They overtake their lane, but only as many as a window holds are kept in memory beside it. */
+static void retries_by_hand_without_number_cost_no_memory(void)
+{
+	enum { MANY = 1000 };
+	world w = open_world();
+	for (bh_id i = 1; i <= MANY; i++) {
+		bh_waiting row = waiting(i, 7, w.now.wall);
+		store(&w, row);
+		bh_scheduler_offer(w.scheduler, &row, NULL, true, w.now);
+	}
+	g_assert_cmpuint(bh_scheduler_look(w.scheduler).waiting, <=, 2 * limits.window);
+	for (size_t sent = 0; sent < MANY; sent++) {
+		run(&w);
+		g_assert_cmpuint(w.sent->len, >, 0);
+		finish_first(&w);
+	}
+	run(&w);
+	g_assert_cmpuint(w.sent->len, ==, 0);
+	world_clear(&w);
+}
+
 static void closing_stops_what_waits_and_leaves_what_flies(void)
 {
 	world w = open_world();
@@ -828,6 +849,7 @@ int main(int argc, char **argv)
 	TEST(nothing_is_lost_and_nothing_is_sent_twice_whatever_the_order_of_things);
 	TEST(a_refill_passes_over_what_is_in_hand);
 	TEST(a_retry_by_hand_brings_a_waiting_one_forward);
+	TEST(retries_by_hand_without_number_cost_no_memory);
 	TEST(closing_stops_what_waits_and_leaves_what_flies);
 	TEST(too_many_unrecorded_outcomes_stop_the_sending);
 	TEST(a_store_that_fails_is_asked_again_later);
