@@ -105,6 +105,7 @@ static bool loop_init(bh_loop *loop, int number, const bh_loops_rooms *rooms, co
 	g_queue_init(&loop->postponed);
 	g_queue_init(&loop->attempts);
 	loop->disabling = g_hash_table_new_full(g_int64_hash, g_int64_equal, g_free, NULL);
+	loop->ending = g_hash_table_new_full(g_int64_hash, g_int64_equal, g_free, NULL);
 	if (!open_fds(loop, error))
 		return false;
 
@@ -185,6 +186,7 @@ static void loop_clear(bh_loop *loop)
 	bh_kits_free(loop->kits);
 	g_clear_pointer(&loop->free_slots, g_array_unref);
 	g_clear_pointer(&loop->disabling, g_hash_table_unref);
+	g_clear_pointer(&loop->ending, g_hash_table_unref);
 	g_clear_pointer(&loop->streaks, g_hash_table_unref);
 	g_clear_pointer(&loop->recoveries, g_ptr_array_unref);
 	g_clear_pointer(&loop->held, g_array_unref);

@@ -14,6 +14,7 @@
 #include "base/log.h"
 #include "delivery/recoveries.h"
 #include "delivery/streaks.h"
+#include "delivery/upkeep.h"
 
 #include <string.h>
 
@@ -161,6 +162,8 @@ static void sweep_back(bh_loop *loop, bh_paper *paper)
 	}
 	if (!overtaken && !has_more && w->state == BH_STATE_HELD)
 		offer_tests(loop, w->webhook_id);
+	if (w->state == BH_STATE_EXHAUSTED)
+		bh_upkeep_ended(loop, w, !overtaken);
 	loop->papers_out--;
 	bh_paper_free(paper);
 }

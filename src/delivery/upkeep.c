@@ -37,6 +37,16 @@ static GArray *webhooks_with(bh_loop *loop, bh_state state)
 	return ours;
 }
 
+/*
+ * Sets deliveries aside. One sweep of a webhook at a time: with the store away for an hour each look would hand in another one, and
+ * when it is back each of them would take as many as the first was meant to.
+ */
+static void end_some(bh_loop *loop, const bh_sweeping *sweeping)
+{
+	if (g_hash_table_add(loop->ending, g_memdup2(&sweeping->webhook, sizeof(sweeping->webhook))))
+		bh_loop_sweep(loop, sweeping);
+}
+
 /* --- What waits -------------------------------------------------------------------------------------- */
 
 static void look_at_waiting(bh_loop *loop, bool only_idle)
@@ -58,44 +68,51 @@ static void end_lifetimes(bh_loop *loop)
 	g_autoptr(GArray) webhooks = g_array_new(FALSE, FALSE, sizeof(bh_id));
 	bh_scheduler_broken(loop->scheduler, webhooks);
 	for (guint i = 0; i < webhooks->len; i++)
-		bh_loop_sweep(loop,
-			      &(bh_sweeping){
-				      .webhook = g_array_index(webhooks, bh_id, i),
-				      .from = BH_STATE_PENDING,
-				      .to = BH_STATE_EXHAUSTED,
-				      .reason = "No time is left: its remote service did not answer for the whole of "
-						"its lifetime.",
-				      .made_before = loop->now.wall - loop->policy.lifetime,
-			      });
+		end_some(loop, &(bh_sweeping){
+				       .webhook = g_array_index(webhooks, bh_id, i),
+				       .from = BH_STATE_PENDING,
+				       .to = BH_STATE_EXHAUSTED,
+				       .reason = "No time is left: its remote service did not answer for the whole of "
+						 "its lifetime.",
+				       .made_before = loop->now.wall - loop->policy.lifetime,
+			       });
 }
 
 /* --- What is held -------------------------------------------------------------------------------------- */
 
-static void end_oldest(bh_loop *loop, bh_id webhook, size_t excess)
+static void limit_held(bh_loop *loop, bh_id webhook)
 {
-	bh_loop_sweep(loop,
-		      &(bh_sweeping){
-			      .webhook = webhook,
-			      .from = BH_STATE_HELD,
-			      .to = BH_STATE_EXHAUSTED,
-			      .reason = "Too many were held for the disabled webhook, and it was one of the oldest.",
-			      .at_most = excess,
-		      });
+	end_some(loop, &(bh_sweeping){
+			       .webhook = webhook,
+			       .from = BH_STATE_HELD,
+			       .to = BH_STATE_EXHAUSTED,
+			       .reason = "It was held for as long as deliveries are for a disabled webhook.",
+			       .made_before = loop->now.wall - loop->upkeep.held_span,
+		       });
 }
 
-static void limit_held(bh_loop *loop, bh_id webhook)
+/* Those that were held too long are gone, and do not count. */
+static void end_oldest(bh_loop *loop, bh_id webhook)
 {
 	size_t most = (size_t)loop->upkeep.held_max, count = 0;
 
-	bh_loop_sweep(loop, &(bh_sweeping){
-				    .webhook = webhook,
-				    .from = BH_STATE_HELD,
-				    .to = BH_STATE_EXHAUSTED,
-				    .reason = "It was held for as long as deliveries are for a disabled webhook.",
-				    .made_before = loop->now.wall - loop->upkeep.held_span,
-			    });
-	if (bh_reader_count(loop->reader, webhook, BH_STATE_HELD, most + HELD_EXCESS_MAX, &count, NULL) && count > most)
-		end_oldest(loop, webhook, count - most);
+	if (!bh_reader_count(loop->reader, webhook, BH_STATE_HELD, most + HELD_EXCESS_MAX, &count, NULL) ||
+	    count <= most)
+		return;
+	end_some(loop, &(bh_sweeping){
+			       .webhook = webhook,
+			       .from = BH_STATE_HELD,
+			       .to = BH_STATE_EXHAUSTED,
+			       .reason = "Too many were held for the disabled webhook, and it was one of the oldest.",
+			       .at_most = count - most,
+		       });
+}
+
+void bh_upkeep_ended(bh_loop *loop, const bh_write *sweep, bool kept)
+{
+	g_hash_table_remove(loop->ending, &sweep->webhook_id);
+	if (kept && sweep->from == BH_STATE_HELD && sweep->made_before && !loop->stopping)
+		end_oldest(loop, sweep->webhook_id);
 }
 
 /* One webhook a turn: a site may have many that are disabled, and who is sent to meanwhile does not wait for them. */

@@ -11,3 +11,6 @@ void bh_upkeep_begin(bh_loop *loop);
 /* When it is time. */
 void bh_upkeep_look(bh_loop *loop);
 bh_usec bh_upkeep_next(const bh_loop *loop);
+
+/* A sweep that set deliveries aside is over; `kept`: its last step was. */
+void bh_upkeep_ended(bh_loop *loop, const bh_write *sweep, bool kept);

@@ -251,6 +251,27 @@ static void what_is_held_too_long_or_too_many_is_set_aside(void)
 	close_house(h);
 }
 
+/* Both limits are passed, but without those that are too old there are not too many. */
+static void what_was_held_too_long_does_not_count_as_too_many(void)
+{
+	const char *const both[] = {"look_every=10ms", "held_max=3", "held_span=1s", NULL};
+	house *h = open_house((const act *const[]){POLITE, NULL}, both);
+	disable_webhook(h, true);
+	bh_id ids[7];
+	for (size_t i = 0; i < 4; i++)
+		ids[i] = hand_over(h);
+	bh_mono old = bh_mono_add(bh_clock_mono(), BH_SECOND);
+	AWAIT(bh_mono_reached(bh_clock_mono(), old));
+	for (size_t i = 4; i < G_N_ELEMENTS(ids); i++)
+		ids[i] = hand_over(h);
+	start_loops(h);
+	for (size_t i = 0; i < G_N_ELEMENTS(ids); i++) {
+		g_autoptr(bh_delivery) d = await_state(h, ids[i], BH_STATE_EXHAUSTED);
+		g_assert_true(g_str_has_prefix(d->reason, "It was held for as long"));
+	}
+	close_house(h);
+}
+
 /* --- test and enable ----------------------------------------------------------------------------------------- */
 
 static void a_test_that_goes_well_enables(void)
@@ -413,6 +434,7 @@ int main(int argc, char **argv)
 	TEST(a_run_of_failures_survives_a_restart_and_a_success_ends_it);
 	TEST(a_success_ends_the_run);
 	TEST(what_is_held_too_long_or_too_many_is_set_aside);
+	TEST(what_was_held_too_long_does_not_count_as_too_many);
 	TEST(a_test_that_goes_well_enables);
 	TEST(a_test_left_behind_is_sent_and_never_held);
 	TEST(a_test_that_fails_enables_nothing);
