@@ -13,6 +13,7 @@
 
 #include <string.h>
 
+#define COMMIT_MAX (2 * BH_SECOND) /* from an id to its commit, at most nearly always */
 #define COUNT_MAX 100000 /* that a preview counts */
 
 /* --- How one is shown -------------------------------------------------------------------- */
@@ -157,13 +158,20 @@ static bool read_wish(bh_call *call, wish *ret)
 	       bh_body_number(call, bh_body_member(call, "per_second"), "/per_second", &RATE, &ret->per_second);
 }
 
-/* Deliveries made since then, by their ids: those above the least that could be made at that moment. */
+/*
+ * The id above which deliveries were made since then. An id is made a moment before the commit that `created_at` tells of: who
+ * gives that time back means this very delivery, so a little that was made before is taken along.
+ */
+static bh_id made_since(bh_usec since)
+{
+	return MAX(0, bh_id_at(since - COMMIT_MAX) - 1);
+}
+
 static bool count_failed(bh_call *call, bh_reader *reader, bh_id webhook, bh_usec since, size_t most, size_t *ret)
 {
-	bh_id after = MAX(0, bh_id_at(since) - 1);
 	g_autoptr(GError) error = NULL;
 
-	if (bh_reader_count_after(reader, webhook, BH_STATE_EXHAUSTED, after, most, ret, &error))
+	if (bh_reader_count_after(reader, webhook, BH_STATE_EXHAUSTED, made_since(since), most, ret, &error))
 		return true;
 	bh_reply_error(call, error);
 	return false;
@@ -243,7 +251,7 @@ static void begin(bh_call *call, bh_reader *reader, bh_id webhook, const wish *w
 		.since = w->since,
 		.total = (int64_t)total,
 		.per_second = (int64_t)w->per_second,
-		.after = MAX(0, bh_id_at(w->since) - 1),
+		.after = made_since(w->since),
 		.up_to = bh_id_new(),
 		.state = BH_RECOVERY_RUNNING,
 		.created_at = call->now,
