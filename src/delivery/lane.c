@@ -242,7 +242,9 @@ void bh_lane_stand(bh_scheduler *s, bh_lane *lane, bh_lane_place place)
 		bh_heap_remove(&s->timers, lane);
 
 	lane->stands = place;
-	if (to)
+	if (to && place == BH_LANE_AT_OWNER && bh_heap_size(&lane->urgent))
+		g_queue_push_head_link(to, &lane->link);
+	else if (to)
 		g_queue_push_tail_link(to, &lane->link);
 	else if (place == BH_LANE_IN_TIMERS)
 		bh_heap_add(&s->timers, lane);
@@ -252,7 +254,8 @@ bool bh_lane_wants_turn(const bh_scheduler *s, const bh_lane *lane, bh_lane_plac
 {
 	const bh_item *urgent = bh_heap_first(&lane->urgent), *first = bh_heap_first(&lane->window);
 
-	if (urgent) {
+	/* A test is told apart: its owner looks at the page and wants to see why the others hang. */
+	if (urgent && (urgent->waiting.is_test || lane->in_flight < s->limits.pace.most)) {
 		*ret_place = BH_LANE_IN_URGENT;
 		*ret_at = urgent->due;
 		return true;
@@ -298,9 +301,11 @@ static void wait_until(bh_scheduler *s, bh_lane *lane, bh_mono at)
 /* Where a lane that has nothing in its way stands. One that keeps its place keeps its turn, too. */
 static void line_up(bh_scheduler *s, bh_lane *lane, bh_lane_place place)
 {
-	if (place != BH_LANE_IN_URGENT && bh_owner_is_full(s, lane->owner))
+	bool is_urgent = place == BH_LANE_IN_URGENT;
+
+	if (bh_owner_is_full(s, lane->owner))
 		place = BH_LANE_AT_OWNER;
-	if (lane->stands != place)
+	if (lane->stands != place || (place == BH_LANE_AT_OWNER && is_urgent)) /* what is urgent is let in first */
 		bh_lane_stand(s, lane, place);
 }
 

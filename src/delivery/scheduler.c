@@ -189,7 +189,7 @@ static bool still_wants_turn(bh_scheduler *s, bh_lane *lane, bh_mono now)
 	bh_lane_place place;
 	bh_mono at;
 	bool stays = bh_lane_wants_turn(s, lane, &place, &at) && bh_mono_reached(now, at) && place == lane->stands &&
-		     (place == BH_LANE_IN_URGENT || !bh_owner_is_full(s, lane->owner));
+		     !bh_owner_is_full(s, lane->owner);
 
 	if (!stays)
 		bh_lane_settle(s, lane, now);

@@ -12,7 +12,8 @@
  * window, and a refill that meets it in the store passes over it; so it is never sent twice at once.
  * Lanes that may send stand in rings and take turns, one delivery a turn: those whose next one is a first attempt in one
  * ring, those whose next one is a retry in another, and retries never have more than their share of the slots. What a person asked
- * for (a test, a retry by hand) is *urgent*: it waits for nothing but a free slot. A lane whose manager has
+ * for (a test, a retry by hand) is *urgent*: it waits for nothing but a slot, of which its manager has no more for it than
+ * for all else (nor, but for a test, its webhook): or whoever retries ten thousand by hand would hold up everybody. A lane whose manager has
  * his share of the slots already waits at his door while there are other managers. How fast one receiver may be sent to is
  * the lane's pace (pace.h).
  */

@@ -537,6 +537,67 @@ static void a_manager_has_his_share_while_there_are_others(void)
 	world_clear(&w);
 }
 
+/* Who retries many by hand, of a receiver that does not answer, holds up neither the others nor himself. */
+static void retries_by_hand_stay_within_the_shares(void)
+{
+	bh_scheduler_limits shared = limits;
+	shared.owner_share = 4;
+	world w = world_new(&shared);
+	bh_lane_terms greedy = of_owner("greedy"), modest = of_owner("modest");
+	bh_scheduler_open(w.scheduler, 1, &greedy);
+	bh_scheduler_open(w.scheduler, 2, &greedy);
+	bh_scheduler_open(w.scheduler, 9, &modest);
+	run(&w);
+	for (bh_id i = 0; i < 12; i++) {
+		bh_waiting row = waiting(100 + i, 1 + i % 2, w.now.wall);
+		store(&w, row);
+		bh_scheduler_offer(w.scheduler, &row, NULL, true, w.now);
+		if (i == 6) {
+			run(&w);
+			g_assert_cmpuint(sent_of(&w, 1), <=, 3); /* as many as it may have in flight at all */
+			g_assert_cmpuint(w.sent->len, ==, 4);
+		}
+	}
+	fresh(&w, 900, 9);
+	run(&w);
+	g_assert_cmpuint(w.sent->len, ==, 5);
+	g_assert_cmpuint(sent_of(&w, 9), ==, 1);
+	size_t ended = 0;
+	for (; w.sent->len > 0; ended++) {
+		g_assert_cmpuint(w.sent->len, <=, 5);
+		finish_first(&w);
+		run(&w);
+	}
+	g_assert_cmpuint(ended, ==, 13);
+	world_clear(&w);
+}
+
+/* Of all that a manager waits for at his own door, what is urgent goes first. */
+static void a_test_goes_first_when_its_manager_has_a_slot_again(void)
+{
+	bh_scheduler_limits shared = limits;
+	shared.owner_share = 1;
+	world w = world_new(&shared);
+	bh_lane_terms greedy = of_owner("greedy"), modest = of_owner("modest");
+	bh_scheduler_open(w.scheduler, 9, &modest);
+	for (bh_id webhook = 1; webhook <= 4; webhook++) {
+		fill(&w, webhook, 100 * webhook, 2);
+		bh_scheduler_open(w.scheduler, webhook, &greedy);
+	}
+	run(&w);
+	g_assert_cmpuint(w.sent->len, ==, 1);
+	bh_waiting test = waiting(500, 4, w.now.wall);
+	test.is_test = true;
+	store(&w, test);
+	bh_scheduler_offer(w.scheduler, &test, NULL, false, w.now);
+	run(&w);
+	g_assert_cmpuint(w.sent->len, ==, 1);
+	finish_first(&w);
+	run(&w);
+	g_assert_cmpint(sent_id(&w, 0), ==, 500);
+	world_clear(&w);
+}
+
 static void a_manager_who_is_alone_has_all_slots(void)
 {
 	bh_scheduler_limits shared = limits;
@@ -856,6 +917,8 @@ int main(int argc, char **argv)
 	TEST(the_delivery_that_is_overdue_longest_is_known);
 	TEST(payloads_ride_along_while_there_is_room);
 	TEST(a_manager_has_his_share_while_there_are_others);
+	TEST(retries_by_hand_stay_within_the_shares);
+	TEST(a_test_goes_first_when_its_manager_has_a_slot_again);
 	TEST(a_manager_who_is_alone_has_all_slots);
 	TEST(a_lane_that_leaves_passes_its_turn_on);
 	TEST(retries_leave_half_to_first_attempts);
