@@ -81,11 +81,27 @@ static bool may_overtake(const bh_scheduler *s, const bh_lane *lane, const bh_wa
 	return waiting->is_test || (is_urgent && bh_heap_size(&lane->urgent) < s->limits.window);
 }
 
+/*
+ * In hand, its record will say when. But if its attempt is counted already, the record is on disk and this came after it: a
+ * person retried it before the loop heard of the record, which is out of date when it comes.
+ */
+static void overrule(bh_scheduler *s, bh_item *item, const bh_waiting *waiting, bool is_urgent, bh_now now)
+{
+	if (waiting->attempts <= item->waiting.attempts)
+		return;
+	item->waiting = *waiting;
+	item->due = bh_mono_of(waiting->due_at, now);
+	item->is_urgent = may_overtake(s, item->lane, waiting, is_urgent);
+	item->is_overruled = true;
+}
+
 /* It is known already: somebody may have brought its time forward. */
 static void hasten(bh_scheduler *s, bh_item *item, const bh_waiting *waiting, bool is_urgent, bh_now now)
 {
-	if (item->place == SIZE_MAX)
-		return; /* in hand: its record will say when */
+	if (item->place == SIZE_MAX) {
+		overrule(s, item, waiting, is_urgent, now);
+		return;
+	}
 	bh_heap_remove(bh_item_heap(item), item);
 	item->waiting = *waiting;
 	item->due = bh_mono_of(waiting->due_at, now);
@@ -290,7 +306,7 @@ static void let_go(bh_scheduler *s, bh_item *item)
 	s->in_hand--;
 }
 
-void bh_scheduler_ended(bh_scheduler *s, bh_item *item)
+static void forget(bh_scheduler *s, bh_item *item)
 {
 	bh_lane *lane = item->lane;
 	let_go(s, item);
@@ -299,19 +315,35 @@ void bh_scheduler_ended(bh_scheduler *s, bh_item *item)
 		bh_lane_settle(s, lane, AT_ONCE); /* it may have been the last */
 }
 
-void bh_scheduler_again(bh_scheduler *s, bh_item *item, const bh_waiting *waiting, bh_now now)
+static void take_back(bh_scheduler *s, bh_item *item, bh_mono now)
 {
 	bh_lane *lane = item->lane;
-	if (!lane->is_open || bh_lane_is_behind_frontier(lane, waiting)) {
-		bh_scheduler_ended(s, item); /* the store has it, and a refill will find it */
+	if (!lane->is_open || (!item->is_urgent && bh_lane_is_behind_frontier(lane, &item->waiting))) {
+		forget(s, item); /* the store has it, and a refill will find it */
 		return;
 	}
 	let_go(s, item);
-	item->waiting = *waiting;
-	item->due = bh_mono_of(waiting->due_at, now);
-	item->is_urgent = false;
+	item->is_overruled = false;
 	bh_lane_admit(s, lane, item);
-	bh_lane_settle(s, lane, now.mono);
+	bh_lane_settle(s, lane, now);
+}
+
+void bh_scheduler_ended(bh_scheduler *s, bh_item *item)
+{
+	if (item->is_overruled)
+		take_back(s, item, AT_ONCE);
+	else
+		forget(s, item);
+}
+
+void bh_scheduler_again(bh_scheduler *s, bh_item *item, const bh_waiting *waiting, bh_now now)
+{
+	if (!item->is_overruled) {
+		item->waiting = *waiting;
+		item->due = bh_mono_of(waiting->due_at, now);
+		item->is_urgent = false;
+	}
+	take_back(s, item, now.mono);
 }
 
 /* --- Looking ----------------------------------------------------------------------------------------- */

@@ -45,6 +45,7 @@ typedef struct bh_item {
 	bool is_urgent;
 	bool in_flight;
 	bool is_retry; /* in flight, and counts as one */
+	bool is_overruled; /* in hand; its record is durable, and somebody changed it again before we heard of that */
 } bh_item;
 
 bh_scheduler *bh_scheduler_new(const bh_scheduler_limits *limits);
@@ -112,7 +113,7 @@ typedef enum bh_landed { BH_LANDED, BH_LANDED_BREAKER_OPENED, BH_LANDED_BREAKER_
 /* The transfer is over and the slot free; the item stays in hand until its record is durable. */
 bh_landed bh_scheduler_landed(bh_scheduler *s, bh_item *item, const bh_landing *landing, bh_now now);
 
-/* The record is durable, and the delivery ended or left our hands. The item is gone after this. */
+/* The record is durable, and the delivery ended or left our hands. The item is gone after this, or the scheduler's if it was overruled. */
 void bh_scheduler_ended(bh_scheduler *s, bh_item *item);
 
 /* The record is durable, and the delivery waits again until `waiting`'s due time. The item is the scheduler's again. */

@@ -355,6 +355,48 @@ static void a_retry_by_hand_brings_a_waiting_one_forward(void)
 	world_clear(&w);
 }
 
+/* Kept in one commit with the record, and heard of before it. */
+static void a_retry_by_hand_just_after_the_record_is_not_lost(void)
+{
+	for (int ends = 0; ends < 2; ends++) {
+		world w = open_world();
+		fresh(&w, 1, 7);
+		run(&w);
+		bh_item *item = g_ptr_array_steal_index(w.sent, 0);
+		bh_scheduler_landed(w.scheduler, item, &bad, w.now);
+		bh_waiting again = waiting(1, 7, w.now.wall + BH_HOUR), by_hand = waiting(1, 7, w.now.wall);
+		again.attempts = by_hand.attempts = 1;
+		bh_scheduler_offer(w.scheduler, &by_hand, NULL, true, w.now);
+		run(&w);
+		g_assert_cmpuint(w.sent->len, ==, 0); /* its record has not come back yet */
+		if (ends)
+			bh_scheduler_ended(w.scheduler, item);
+		else
+			bh_scheduler_again(w.scheduler, item, &again, w.now);
+		run(&w);
+		g_assert_cmpuint(w.sent->len, ==, 1);
+		finish_first(&w);
+		g_assert_true(bh_scheduler_is_idle(w.scheduler, 7));
+		world_clear(&w);
+	}
+}
+
+/* One that came before the record says nothing: the attempt is under way. */
+static void a_retry_by_hand_of_what_is_in_flight_changes_nothing(void)
+{
+	world w = open_world();
+	fresh(&w, 1, 7);
+	run(&w);
+	bh_waiting by_hand = waiting(1, 7, w.now.wall);
+	bh_scheduler_offer(w.scheduler, &by_hand, NULL, true, w.now);
+	run(&w);
+	g_assert_cmpuint(w.sent->len, ==, 1);
+	fail_first(&w, BH_HOUR);
+	run(&w);
+	g_assert_cmpuint(w.sent->len, ==, 0);
+	world_clear(&w);
+}
+
 /* They overtake their lane, but only as many as a window holds are kept in memory beside it. */
 static void retries_by_hand_without_number_cost_no_memory(void)
 {
@@ -910,6 +952,8 @@ int main(int argc, char **argv)
 	TEST(nothing_is_lost_and_nothing_is_sent_twice_whatever_the_order_of_things);
 	TEST(a_refill_passes_over_what_is_in_hand);
 	TEST(a_retry_by_hand_brings_a_waiting_one_forward);
+	TEST(a_retry_by_hand_just_after_the_record_is_not_lost);
+	TEST(a_retry_by_hand_of_what_is_in_flight_changes_nothing);
 	TEST(retries_by_hand_without_number_cost_no_memory);
 	TEST(closing_stops_what_waits_and_leaves_what_flies);
 	TEST(too_many_unrecorded_outcomes_stop_the_sending);
