@@ -250,12 +250,17 @@ void bh_lane_stand(bh_scheduler *s, bh_lane *lane, bh_lane_place place)
 		bh_heap_add(&s->timers, lane);
 }
 
+/* A test is told apart: its owner looks at the page and wants to see why the others hang. */
+static size_t urgent_most(const bh_scheduler *s, const bh_item *urgent)
+{
+	return (urgent->waiting.is_test ? 2 : 1) * (size_t)s->limits.pace.most;
+}
+
 bool bh_lane_wants_turn(const bh_scheduler *s, const bh_lane *lane, bh_lane_place *ret_place, bh_mono *ret_at)
 {
 	const bh_item *urgent = bh_heap_first(&lane->urgent), *first = bh_heap_first(&lane->window);
 
-	/* A test is told apart: its owner looks at the page and wants to see why the others hang. */
-	if (urgent && (urgent->waiting.is_test || lane->in_flight < s->limits.pace.most)) {
+	if (urgent && lane->in_flight < urgent_most(s, urgent)) {
 		*ret_place = BH_LANE_IN_URGENT;
 		*ret_at = urgent->due;
 		return true;

@@ -70,14 +70,19 @@ static bool may_open(const bh_loop *loop, const bh_webhook *webhook)
 	return webhook && webhook->disabled == BH_ENABLED && !g_hash_table_contains(loop->disabling, &webhook->id);
 }
 
-static void open_lane(bh_loop *loop, const bh_webhook *webhook)
+static bh_lane_terms terms_of(const bh_webhook *webhook)
 {
-	bh_lane_terms terms = {
+	return (bh_lane_terms){
 		.owner = webhook->manager_id,
 		.receiver = bh_loop_receiver_of(webhook),
 		.rate_requests = webhook->rate_requests,
 		.rate_per = webhook->rate_per,
 	};
+}
+
+static void open_lane(bh_loop *loop, const bh_webhook *webhook)
+{
+	bh_lane_terms terms = terms_of(webhook);
 	bool leads_elsewhere = bh_scheduler_open(loop->scheduler, webhook->id, &terms);
 	if (leads_elsewhere || bh_loop_streak_is_foreign(loop, webhook))
 		bh_loop_forget_streak(loop, webhook->id); /* the failures were another receiver's */
@@ -108,21 +113,28 @@ void bh_loop_look_at(bh_loop *loop, bh_id id)
 	}
 }
 
+void bh_loop_offer(bh_loop *loop, const bh_waiting *w, bh_event *event, bool is_urgent)
+{
+	const bh_webhook *webhook = w->is_test ? bh_snapshot_webhook(loop->snapshot, w->webhook) : NULL;
+	if (webhook) {
+		bh_lane_terms terms = terms_of(webhook);
+		bh_scheduler_offer_test(loop->scheduler, w, event, &terms, loop->now);
+	} else if (bh_scheduler_offer(loop->scheduler, w, event, is_urgent, loop->now) == BH_OFFER_CLOSED) {
+		bh_loop_look_at(loop, w->webhook);
+	}
+}
+
 static void hear_fresh(bh_loop *loop, bh_fresh *fresh)
 {
-	for (size_t i = 0; i < fresh->count; i++) {
-		const bh_waiting *w = &fresh->deliveries[i];
-		if (bh_scheduler_offer(loop->scheduler, w, fresh->event, false, loop->now) == BH_OFFER_CLOSED)
-			bh_loop_look_at(loop, w->webhook);
-	}
+	for (size_t i = 0; i < fresh->count; i++)
+		bh_loop_offer(loop, &fresh->deliveries[i], fresh->event, false);
 	bh_event_unref(fresh->event);
 	g_free(fresh);
 }
 
 static void hear_due(bh_loop *loop, bh_due *due)
 {
-	if (bh_scheduler_offer(loop->scheduler, &due->waiting, NULL, due->by_hand, loop->now) == BH_OFFER_CLOSED)
-		bh_loop_look_at(loop, due->waiting.webhook);
+	bh_loop_offer(loop, &due->waiting, NULL, due->by_hand);
 	g_free(due);
 }
 

@@ -134,8 +134,7 @@ static void offer_tests(bh_loop *loop, bh_id webhook)
 	for (guint i = 0; i < rows->len; i++) {
 		const bh_waiting *w = &g_array_index(rows, bh_waiting, i);
 		if (w->is_test)
-			(void)bh_scheduler_offer(loop->scheduler, w, NULL, true,
-						 loop->now); /* tests are always taken */
+			bh_loop_offer(loop, w, NULL, true);
 	}
 }
 

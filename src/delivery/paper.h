@@ -5,6 +5,8 @@
 
 /* Looks at a webhook anew, as the directory and the store have it now (loop.c). */
 void bh_loop_look_at(bh_loop *loop, bh_id webhook);
+/* A delivery for the scheduler; where its lane is closed, its webhook is looked at. `event` may be NULL. */
+void bh_loop_offer(bh_loop *loop, const bh_waiting *w, bh_event *event, bool is_urgent);
 
 void bh_loop_paper_back(bh_loop *loop, bh_paper *paper);
 void bh_loop_resubmit_due(bh_loop *loop);

@@ -136,6 +136,18 @@ bh_offer bh_scheduler_offer(bh_scheduler *s, const bh_waiting *waiting, bh_event
 	return BH_OFFER_TAKEN;
 }
 
+void bh_scheduler_offer_test(bh_scheduler *s, const bh_waiting *test, bh_event *event, const bh_lane_terms *terms,
+			     bh_now now)
+{
+	bh_lane *lane = bh_lane_need(s, test->webhook);
+
+	if (!lane->is_open)
+		(void)bh_lane_take_terms(s, lane, terms,
+					 now.mono); /* what was known of it is of no use when it opens */
+	(void)bh_scheduler_offer(s, test, event, true, now); /* always taken */
+	bh_lane_settle(s, lane, now.mono);
+}
+
 /* --- The choice ---------------------------------------------------------------------------------- */
 
 static void wake_due(bh_scheduler *s, bh_mono now)

@@ -13,7 +13,7 @@
  * Lanes that may send stand in rings and take turns, one delivery a turn: those whose next one is a first attempt in one
  * ring, those whose next one is a retry in another, and retries never have more than their share of the slots. What a person asked
  * for (a test, a retry by hand) is *urgent*: it waits for nothing but a slot, of which its manager has no more for it than
- * for all else (nor, but for a test, its webhook): or whoever retries ten thousand by hand would hold up everybody. A lane whose manager has
+ * for all else (nor its webhook, but as many again for tests): or whoever retries ten thousand by hand would hold up everybody. A lane whose manager has
  * his share of the slots already waits at his door while there are other managers. How fast one receiver may be sent to is
  * the lane's pace (pace.h).
  */
@@ -78,6 +78,9 @@ typedef enum bh_offer {
  * that is blocked by its order key is not for us yet, and passed over. `is_urgent` overtakes its lane; tests always do.
  */
 bh_offer bh_scheduler_offer(bh_scheduler *s, const bh_waiting *waiting, bh_event *event, bool is_urgent, bh_now now);
+
+/* A test, sent also where the lane is closed; `terms`: so that it counts as its manager's there, too. */
+void bh_scheduler_offer_test(bh_scheduler *s, const bh_waiting *test, bh_event *event, const bh_lane_terms *terms, bh_now now);
 
 typedef struct bh_decision {
 	enum { BH_DECIDE_SEND, BH_DECIDE_REFILL, BH_DECIDE_WAIT } kind;

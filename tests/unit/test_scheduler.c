@@ -891,6 +891,58 @@ static void a_test_overtakes_a_backlog(void)
 	world_clear(&w);
 }
 
+static void offer_tests(world *w, bh_id from, size_t count, bh_id webhook, const bh_lane_terms *terms)
+{
+	for (bh_id id = from; id < from + (bh_id)count; id++) {
+		bh_waiting test = waiting(id, webhook, w->now.wall);
+		test.is_test = true;
+		store(w, test);
+		bh_scheduler_offer_test(w->scheduler, &test, NULL, terms, w->now);
+	}
+	run(w);
+}
+
+static void finish_all(world *w)
+{
+	while (w->sent->len > 0) {
+		finish_first(w);
+		run(w);
+	}
+}
+
+/* However many tests a manager begins, and be it of webhooks that are disabled. */
+static void tests_take_no_more_than_their_managers_share(void)
+{
+	bh_scheduler_limits shared = limits;
+	shared.owner_share = 2;
+	world w = world_new(&shared);
+	bh_lane_terms greedy = of_owner("greedy"), modest = of_owner("modest");
+	bh_scheduler_open(w.scheduler, 7, &greedy);
+	bh_scheduler_open(w.scheduler, 9, &modest);
+	run(&w);
+
+	offer_tests(&w, 100, 5, 7, &greedy);
+	offer_tests(&w, 200, 5, 8, &greedy); /* closed */
+	g_assert_cmpuint(w.sent->len, ==, 2);
+	fresh(&w, 1, 9);
+	run(&w);
+	g_assert_cmpuint(w.sent->len, ==, 3);
+	finish_all(&w);
+	g_assert_cmpuint(w.store->len, ==, 0);
+	g_assert_cmpuint(bh_scheduler_look(w.scheduler).lanes, ==, 2);
+	world_clear(&w);
+}
+
+static void a_webhook_has_so_many_tests_under_way_and_no_more(void)
+{
+	world w = open_world();
+	offer_tests(&w, 100, 20, 7, &plain);
+	g_assert_cmpuint(w.sent->len, ==, 2 * limits.pace.most);
+	finish_all(&w);
+	g_assert_cmpuint(w.store->len, ==, 0);
+	world_clear(&w);
+}
+
 static void whatever_happens_everybody_is_served_within_his_share(void)
 {
 	static const bh_landing slow_down = {.was_sent = true, .signal = BH_SIGNAL_OVERLOADED, .pause = 2 * BH_SECOND};
@@ -973,6 +1025,8 @@ int main(int argc, char **argv)
 	TEST(a_rate_is_kept_over_every_span);
 	TEST(a_blocked_delivery_is_nobodys_yet);
 	TEST(a_test_overtakes_a_backlog);
+	TEST(tests_take_no_more_than_their_managers_share);
+	TEST(a_webhook_has_so_many_tests_under_way_and_no_more);
 	TEST(whatever_happens_everybody_is_served_within_his_share);
 	return g_test_run();
 }
