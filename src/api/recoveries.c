@@ -139,8 +139,10 @@ static bool read_since(bh_call *call, bh_usec *ret)
 	if (*ret > call->now)
 		return refuse_since(call, "It has not come yet.");
 	if (*ret < call->now - settings->recover_max) {
-		bh_reply_problem(call, BH_PROBLEM_FIELD, "/since", "It is more than %" G_GINT64_FORMAT " hours ago.",
-				 settings->recover_max / BH_HOUR);
+		char most[BH_TIME_TEXT_SIZE];
+		bh_reply_problem(call, BH_PROBLEM_FIELD, "/since",
+				 "It is too long ago: nothing is recovered from before %s.",
+				 bh_time_text(call->now - settings->recover_max, most));
 		return false;
 	}
 	return true;

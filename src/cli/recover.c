@@ -103,8 +103,11 @@ static char *spelt_count(int64_t count)
 
 static void print_nothing(const bh_call *call)
 {
-	bh_printf("nothing to recover: no delivery of webhook %s failed for good (--since %s)\n",
-		  bh_args_operand(call->args, 0), bh_args_one(call->args, "since"));
+	const char *webhook = bh_args_operand(call->args, 0);
+	bh_printf("nothing to recover: no delivery of webhook %s failed for good (--since %s)\n", webhook,
+		  bh_args_one(call->args, "since"));
+	bh_remark("What has attempts left is tried again by itself: bellhop delivery list --webhook %s --state pending",
+		  webhook);
 }
 
 static bh_exit print_count(const bh_call *call, const bh_reply *reply)

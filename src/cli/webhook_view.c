@@ -68,11 +68,12 @@ static char *rate_words(const bh_view *view, const bh_json *json, uint32_t webho
 	if (!read_seconds(json, rate, &per))
 		return NULL;
 	g_autofree char *requests = bh_member_shown(json, rate, "requests");
+	const char *noun = g_strcmp0(requests, "1") == 0 ? "request" : "requests";
 	for (size_t i = 0; i < G_N_ELEMENTS(usual); i++)
 		if (usual[i].span == per)
-			return g_strdup_printf("at most %s requests %s", requests ? requests : "?", usual[i].words);
+			return g_strdup_printf("at most %s %s %s", requests ? requests : "?", noun, usual[i].words);
 	g_autofree char *span = exact_span(per);
-	return g_strdup_printf("at most %s requests in %s", requests ? requests : "?", span);
+	return g_strdup_printf("at most %s %s in %s", requests ? requests : "?", noun, span);
 }
 
 /* "shown to the receiver; good until 2027-03-01 ..."; NULL: it has none. */

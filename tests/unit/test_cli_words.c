@@ -40,6 +40,7 @@ static void a_webhook_says_how_it_is_sent_to(void)
 		{"{\"rate_limit\":{\"requests\":60,\"seconds\":60}}", "at most 60 requests a minute", "rate"},
 		{"{\"rate_limit\":{\"requests\":5,\"seconds\":90}}", "at most 5 requests in 90 s", "rate"},
 		{"{\"rate_limit\":{\"requests\":5,\"seconds\":7200}}", "at most 5 requests in 2 h", "rate"},
+		{"{\"rate_limit\":{\"requests\":1,\"seconds\":1}}", "at most 1 request a second", "rate"},
 		{"{\"rate_limit\":{\"requests\":5}}", NULL, "rate"},
 		{"{\"tls\":{\"ca\":\"-----BEGIN\",\"ca_expires_at\":\"2027-01-01T00:00:00Z\"}}",
 		 "certificate authorities of its own only; good until 2027-01-01 00:00:00 +0000", "trusts"},
@@ -110,6 +111,27 @@ static void a_delivery_says_what_it_waits_for_and_what_went_instead(void)
 	}
 }
 
+static void a_delivery_whose_time_has_come_waits_for_its_turn(void)
+{
+	static const char TURN[] =
+		"its turn: the receiver is asked only now and then while it fails, or has had its rate";
+	const struct {
+		const char *delivery, *waits_for;
+	} rows[] = {
+		{"{\"due_at\":\"2026-01-01T11:59:50Z\"}", TURN},
+		{"{\"due_at\":\"2026-01-01T11:59:59Z\"}", NULL}, /* about to be sent */
+		{"{\"due_at\":\"2026-01-01T12:30:00Z\"}", NULL},
+		{"{\"due_at\":null}", NULL},
+		{"{\"due_at\":null,\"waits_for_earlier\":true,\"order_key\":\"4711\"}",
+		 "an earlier one with the order key \"4711\""},
+	};
+	for (size_t i = 0; i < G_N_ELEMENTS(rows); i++) {
+		g_autoptr(bh_json) json = parsed(rows[i].delivery);
+		g_autofree char *waits_for = bh_delivery_waits_for(&VIEW, json, 0);
+		g_assert_cmpstr(waits_for, ==, rows[i].waits_for);
+	}
+}
+
 /* --- Progress ------------------------------------------------------------------------------ */
 
 static void a_line_shows_how_far_it_is(void)
@@ -145,6 +167,8 @@ int main(int argc, char **argv)
 	g_test_add_func("/cli/words/settings of another form do no harm", settings_of_another_form_do_no_harm);
 	g_test_add_func("/cli/words/a delivery says what it waits for and what went instead",
 			a_delivery_says_what_it_waits_for_and_what_went_instead);
+	g_test_add_func("/cli/words/a delivery whose time has come waits for its turn",
+			a_delivery_whose_time_has_come_waits_for_its_turn);
 	g_test_add_func("/cli/words/a line shows how far it is", a_line_shows_how_far_it_is);
 	return g_test_run();
 }
