@@ -2,10 +2,13 @@
 #include "api/page.h"
 #include "api/reply.h"
 #include "api/routes.h"
+#include "api/verdict.h"
 #include "base/error.h"
 #include "base/log.h"
 
 #include <string.h>
+
+#define GIVES_WAY_MAX 100 /* deliveries that gave way to one another, and are followed */
 
 /* --- Writing a row ----------------------------------------------------------------------- */
 
@@ -33,7 +36,20 @@ static bool waits_for_earlier(const bh_delivery *delivery)
 	return delivery->state == BH_STATE_PENDING && delivery->due_at == BH_DUE_BLOCKED;
 }
 
-static void write_order(GString *out, const bh_delivery *delivery)
+bh_id bh_sent_instead(bh_reader *reader, const bh_delivery *delivery)
+{
+	bh_id id = delivery->superseded_by;
+
+	for (unsigned i = 0; id && i < GIVES_WAY_MAX; i++) {
+		g_autoptr(bh_delivery) newer = bh_reader_delivery(reader, id, NULL);
+		if (!newer || !newer->superseded_by)
+			break;
+		id = newer->superseded_by;
+	}
+	return id;
+}
+
+static void write_order(GString *out, const bh_delivery *delivery, bh_reader *reader)
 {
 	bh_out_text(out, "order_key", delivery->order_key);
 	if (delivery->sequence)
@@ -41,7 +57,7 @@ static void write_order(GString *out, const bh_delivery *delivery)
 	else
 		bh_out_null(out, "sequence");
 	bh_out_bool(out, "waits_for_earlier", waits_for_earlier(delivery));
-	bh_out_id(out, "superseded_by", BH_ID_DELIVERY, delivery->superseded_by);
+	bh_out_id(out, "superseded_by", BH_ID_DELIVERY, bh_sent_instead(reader, delivery));
 }
 
 static void write_delivery(GString *out, const bh_delivery *delivery, type_memo *memo)
@@ -62,7 +78,7 @@ static void write_delivery(GString *out, const bh_delivery *delivery, type_memo 
 	bh_out_int(out, "spent", delivery->spent);
 	bh_out_text(out, "reason", delivery->reason);
 	bh_out_bool(out, "test", delivery->is_test);
-	write_order(out, delivery);
+	write_order(out, delivery, memo->reader);
 	bh_out_close(out, '}');
 }
 

@@ -141,7 +141,7 @@ void bh_write_verdict(bh_call *call, GString *out, const bh_finding *finding, in
 	bh_out_int(out, "round", round);
 	bh_out_id(out, "delivery_id", BH_ID_DELIVERY, delivery_id);
 	bh_out_text(out, "state", delivery ? bh_state_name(delivery->state) : NULL); /* NULL: cleaned away since */
-	bh_out_id(out, "superseded_by", BH_ID_DELIVERY, delivery ? delivery->superseded_by : 0);
+	bh_out_id(out, "superseded_by", BH_ID_DELIVERY, delivery ? bh_sent_instead(bh_call_reader(call), delivery) : 0);
 	bh_out_close(out, '}');
 }
 

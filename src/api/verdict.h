@@ -12,3 +12,9 @@ bool bh_sees_finding(const bh_call *call, const bh_finding *finding);
 /* One row of the answer. `delivery_id` 0: none was made. `delivery` is it as it is now; NULL: not there (any more). */
 void bh_write_verdict(bh_call *call, GString *out, const bh_finding *finding, int round, bh_id delivery_id,
 		      const bh_delivery *delivery);
+
+/*
+ * Of a coalesced delivery the one that is sent in its place: what it gave way to may have given way in turn, and that is
+ * followed to its end. 0: it is not coalesced.
+ */
+bh_id bh_sent_instead(bh_reader *reader, const bh_delivery *delivery);
