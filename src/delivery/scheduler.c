@@ -189,6 +189,7 @@ static bh_decision send(bh_scheduler *s, bh_lane *lane, bh_mono now)
 	bh_item *item = bh_heap_pop(bh_heap_size(&lane->urgent) ? &lane->urgent : &lane->window);
 
 	item->in_flight = true;
+	item->receiver = lane->receiver;
 	item->is_retry = item->waiting.attempts > 0 && !item->is_urgent;
 	lane->in_flight++;
 	lane->in_hand++;
@@ -280,8 +281,12 @@ void bh_scheduler_refill_failed(bh_scheduler *s, bh_id webhook, bh_mono at)
 
 /* --- Deliveries go ---------------------------------------------------------------------------------- */
 
-static bh_landed hear(bh_scheduler *s, bh_lane *lane, const bh_landing *landing, bh_mono now)
+static bh_landed hear(bh_scheduler *s, const bh_item *item, const bh_landing *landing, bh_mono now)
 {
+	bh_lane *lane = item->lane;
+
+	if (item->receiver != lane->receiver) /* the lane leads elsewhere by now, and this tells nothing of that one */
+		return BH_LANDED;
 	if (!landing->was_sent) {
 		bh_pace_unsent(&lane->pace, now);
 		return BH_LANDED;
@@ -305,7 +310,7 @@ bh_landed bh_scheduler_landed(bh_scheduler *s, bh_item *item, const bh_landing *
 	if (lane->owner)
 		lane->owner->in_flight--;
 	bh_item_drop_event(s, item);
-	bh_landed landed = hear(s, lane, landing, now.mono);
+	bh_landed landed = hear(s, item, landing, now.mono);
 	bh_lane_settle(s, lane, now.mono);
 	bh_owner_let_in(s, lane->owner, now.mono);
 	return landed;

@@ -41,6 +41,7 @@ typedef struct bh_item {
 	bh_mono due;
 	bh_event *event; /* NULL: to be read from the store */
 	struct bh_lane *lane;
+	uint64_t receiver; /* in flight: where the lane led when it was sent */
 	size_t place; /* in the window, or among the urgent ones; SIZE_MAX: in hand */
 	bool is_urgent;
 	bool in_flight;

@@ -794,6 +794,26 @@ static void what_a_person_asks_for_waits_for_no_breaker(void)
 	world_clear(&w);
 }
 
+static void what_the_old_receiver_did_says_nothing_of_the_new_one(void)
+{
+	world w = open_world();
+	for (bh_id i = 1; i <= 6; i++)
+		fresh(&w, i, 7);
+	run(&w);
+	g_assert_cmpuint(w.sent->len, ==, 3);
+	bh_lane_terms elsewhere = {.receiver = 2};
+	g_assert_true(bh_scheduler_open(w.scheduler, 7, &elsewhere));
+	for (size_t i = 0; i < 3; i++)
+		fail_as(&w, &dead, BH_HOUR);
+	g_assert_cmpuint(bh_scheduler_pace(w.scheduler, 7)->concurrency, ==, 3);
+	g_assert_cmpuint(bh_scheduler_pace(w.scheduler, 7)->unreachable, ==, 0);
+	run(&w);
+	g_assert_cmpuint(w.sent->len, ==, 3);
+	fail_as(&w, &dead, BH_HOUR);
+	g_assert_cmpuint(bh_scheduler_pace(w.scheduler, 7)->concurrency, ==, 1);
+	world_clear(&w);
+}
+
 static void a_delivery_that_ends_unsent_is_no_probe(void)
 {
 	world w = world_new(&limits);
@@ -1020,6 +1040,7 @@ int main(int argc, char **argv)
 	TEST(retries_leave_half_to_first_attempts);
 	TEST(a_dead_receiver_gets_probes_and_the_store_is_left_alone);
 	TEST(what_a_person_asks_for_waits_for_no_breaker);
+	TEST(what_the_old_receiver_did_says_nothing_of_the_new_one);
 	TEST(a_delivery_that_ends_unsent_is_no_probe);
 	TEST(a_changed_receiver_is_met_without_prejudice);
 	TEST(a_rate_is_kept_over_every_span);
