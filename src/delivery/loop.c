@@ -178,7 +178,7 @@ static void hear_one(bh_loop *loop, bh_message *message)
 		g_free(message);
 		return;
 	case BH_MESSAGE_RECOVERY:
-		bh_loop_read_recoveries(loop);
+		bh_loop_read_recovery_of(loop, message->webhook);
 		g_free(message);
 		return;
 	case BH_MESSAGE_PAPER:

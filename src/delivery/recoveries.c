@@ -6,7 +6,7 @@
 
 #define STEP_EVERY (200 * BH_MILLISECOND)
 #define AGAIN_AFTER (5 * BH_SECOND) /* a step came too late: its webhook had just been disabled */
-#define RUNNING_MAX 1000
+#define PAGE 100 /* read at a time */
 
 typedef struct recovering {
 	bh_id id, webhook;
@@ -42,19 +42,49 @@ static void take_up(bh_loop *loop, const bh_recovery *stored)
 	g_ptr_array_add(loop->recoveries, r);
 }
 
-/* One that was cancelled is found out at its next step: the store refuses it. */
+/* Those under way below the id `before`; 0: from the newest. *ret_last: the oldest of them, 0 when there are no more. */
+static bool read_page(bh_loop *loop, bh_id before, bh_id *ret_last, GError **error)
+{
+	g_autoptr(GPtrArray) running = bh_reader_recoveries(loop->reader, NULL, 0, true, before, PAGE, error);
+
+	if (!running)
+		return false;
+	for (guint i = 0; i < running->len; i++)
+		take_up(loop, running->pdata[i]);
+	*ret_last = running->len == PAGE ? ((bh_recovery *)running->pdata[PAGE - 1])->id : 0;
+	return true;
+}
+
+static void note_reading(bh_loop *loop, bool ok, const GError *error)
+{
+	loop->knows_recoveries = ok;
+	if (!ok)
+		bh_log(BH_WARNING, "delivery", "recoveries not read, tried again with the next look",
+		       BH_STR("why", error->message));
+}
+
 void bh_loop_read_recoveries(bh_loop *loop)
 {
 	g_autoptr(GError) error = NULL;
-	g_autoptr(GPtrArray) running = bh_reader_recoveries(loop->reader, NULL, 0, true, 0, RUNNING_MAX, &error);
-	loop->knows_recoveries = running;
-	if (!running) {
-		bh_log(BH_WARNING, "delivery", "recoveries not read, tried again with the next look",
-		       BH_STR("why", error->message));
-		return;
-	}
-	for (guint i = 0; i < running->len; i++)
-		take_up(loop, running->pdata[i]);
+	bh_id last = 0;
+	bool ok;
+
+	do
+		ok = read_page(loop, last, &last, &error);
+	while (ok && last);
+	note_reading(loop, ok, error);
+}
+
+/* One that was cancelled is found out at its next step: the store refuses it. */
+void bh_loop_read_recovery_of(bh_loop *loop, bh_id webhook)
+{
+	g_autoptr(GError) error = NULL;
+	g_autoptr(GPtrArray) running = bh_reader_recoveries(loop->reader, &webhook, 1, true, 0, 1, &error);
+
+	if (!running)
+		note_reading(loop, false, error);
+	else if (running->len > 0)
+		take_up(loop, running->pdata[0]);
 }
 
 static bool is_enabled(const bh_loop *loop, bh_id webhook)

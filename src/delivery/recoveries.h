@@ -8,6 +8,8 @@
 
 /* Reads from the store which are under way. */
 void bh_loop_read_recoveries(bh_loop *loop);
+/* The one of this webhook: it began, or was cancelled. */
+void bh_loop_read_recovery_of(bh_loop *loop, bh_id webhook);
 /* Hands in the steps that are due. */
 void bh_loop_recover_due(bh_loop *loop);
 /* How long until the next one is; -1: there is none. */
