@@ -70,14 +70,19 @@ static void open_house(sim_house *house, const options *o)
 	g_assert_no_error(error);
 }
 
+void house_remove_folder(const sim_house *house)
+{
+	remove_file(house->folder, "seal.key");
+	remove_file(house->folder, "flight");
+	g_rmdir(house->folder);
+}
+
 static void close_house(sim_house *house)
 {
 	bh_guard_unref(house->guard);
 	bh_methods_unref(house->methods);
 	bh_sealer_free(house->sealer);
-	remove_file(house->folder, "seal.key");
-	remove_file(house->folder, "flight");
-	g_rmdir(house->folder);
+	house_remove_folder(house);
 	g_free(house->folder);
 }
 

@@ -38,6 +38,8 @@ typedef struct sim_house {
 	bool verbose, tap;
 } sim_house;
 
+void house_remove_folder(const sim_house *house);
+
 /* How this seed's engine is set and how rough its world is. */
 typedef struct sim_plan {
 	GPtrArray *overrides; /* of the settings: "name=value" */

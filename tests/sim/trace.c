@@ -99,6 +99,7 @@ void broken(sim *s, const char *format, ...)
 	fputc('\n', stderr);
 	va_end(args);
 	fflush(NULL);
+	house_remove_folder(s->house);
 	_exit(1);
 }
 
@@ -110,6 +111,7 @@ static void on_abort(int number)
 	signal(SIGABRT, SIG_DFL);
 	fflush(stdout);
 	print_last_lines(present);
+	house_remove_folder(present->house);
 	abort();
 }
 
