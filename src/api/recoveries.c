@@ -161,8 +161,8 @@ static bool read_wish(bh_call *call, wish *ret)
 }
 
 /*
- * The id above which deliveries were made since then. An id is made a moment before the commit that `created_at` tells of: who
- * gives that time back means this very delivery, so a little that was made before is taken along.
+ * The id above which to look for deliveries made since then: an id is made a moment before the commit that `created_at`
+ * tells of.
  */
 static bh_id made_since(bh_usec since)
 {
@@ -173,7 +173,7 @@ static bool count_failed(bh_call *call, bh_reader *reader, bh_id webhook, bh_use
 {
 	g_autoptr(GError) error = NULL;
 
-	if (bh_reader_count_after(reader, webhook, BH_STATE_EXHAUSTED, made_since(since), most, ret, &error))
+	if (bh_reader_count_after(reader, webhook, BH_STATE_EXHAUSTED, made_since(since), since, most, ret, &error))
 		return true;
 	bh_reply_error(call, error);
 	return false;

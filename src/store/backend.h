@@ -18,7 +18,7 @@ typedef struct bh_backend {
 			GError **error);
 	bool (*webhooks_waiting)(bh_reader *r, bh_state state, GArray *ret, GError **error);
 	bool (*count)(bh_reader *r, bh_id webhook, bh_state state, size_t most, size_t *ret, GError **error);
-	bool (*count_after)(bh_reader *r, bh_id webhook, bh_state state, bh_id after, size_t most, size_t *ret,
+	bool (*count_after)(bh_reader *r, bh_id webhook, bh_state state, bh_id after, bh_usec since, size_t most, size_t *ret,
 			    GError **error);
 	bool (*superseding)(bh_reader *r, bh_id delivery, bh_usec now, bh_id *ret, GError **error);
 	bool (*streak)(bh_reader *r, bh_id webhook, bh_streak *ret, GError **error);

@@ -64,10 +64,10 @@ bool bh_reader_count(bh_reader *r, bh_id webhook, bh_state state, size_t most, s
 	return r->backend->count(r, webhook, state, most, ret, error);
 }
 
-bool bh_reader_count_after(bh_reader *r, bh_id webhook, bh_state state, bh_id after, size_t most, size_t *ret,
-			   GError **error)
+bool bh_reader_count_after(bh_reader *r, bh_id webhook, bh_state state, bh_id after, bh_usec since, size_t most,
+			   size_t *ret, GError **error)
 {
-	return r->backend->count_after(r, webhook, state, after, most, ret, error);
+	return r->backend->count_after(r, webhook, state, after, since, most, ret, error);
 }
 
 bool bh_reader_superseding(bh_reader *r, bh_id delivery, bh_usec now, bh_id *ret, GError **error)

@@ -110,7 +110,7 @@ const char *bh_recovery_state_name(bh_recovery_state state); /* "running", "done
 typedef struct bh_recovery {
 	bh_id id;
 	bh_id webhook_id;
-	bh_usec since;       /* deliveries made since then */
+	bh_usec since;       /* deliveries made since then (created_at) */
 	int64_t total;       /* how many there were at the start */
 	int64_t recovered;   /* so many were moved so far */
 	int64_t per_second;  /* rate cap */
@@ -259,8 +259,12 @@ bool bh_reader_webhooks_waiting(bh_reader *r, bh_state state, GArray *ret, GErro
 /* How many deliveries of a webhook are in `state` (PENDING or HELD), counting at most `most`. */
 bool bh_reader_count(bh_reader *r, bh_id webhook, bh_state state, size_t most, size_t *ret, GError **error);
 
-/* How many deliveries of a webhook with an id above `after` are in `state` (EXHAUSTED), tests left out, counting at most `most`. */
-bool bh_reader_count_after(bh_reader *r, bh_id webhook, bh_state state, bh_id after, size_t most, size_t *ret, GError **error);
+/*
+ * How many deliveries of a webhook with an id above `after` that were made at `since` or later are in `state` (EXHAUSTED), tests left
+ * out, counting at most `most`.
+ */
+bool bh_reader_count_after(bh_reader *r, bh_id webhook, bh_state state, bh_id after, bh_usec since, size_t most, size_t *ret,
+			   GError **error);
 
 /*
  * Who stands for a delivery of a coalescing key whose turn has come at `now`: of the newer ones with the same key (and webhook) the newest

@@ -101,11 +101,20 @@ static bh_recovery *recovery_of(house *h, bh_id id)
 	return r;
 }
 
+static size_t count_since(house *h, bh_usec since)
+{
+	size_t count = 4711;
+
+	g_assert_true(bh_reader_count_after(h->reader, 71, BH_STATE_EXHAUSTED, 0, since, 100, &count, NULL));
+	return count;
+}
+
 static size_t count_exhausted(house *h, bh_id after, size_t most)
 {
 	size_t count = 4711;
 
-	g_assert_true(bh_reader_count_after(h->reader, 71, BH_STATE_EXHAUSTED, after, most, &count, NULL));
+	g_assert_true(
+		bh_reader_count_after(h->reader, 71, BH_STATE_EXHAUSTED, after, NOON - BH_DAY, most, &count, NULL));
 	return count;
 }
 
@@ -122,6 +131,8 @@ static void failed_ones_are_counted_from_an_id_on(void)
 	g_assert_cmpuint(count_exhausted(h, ids[1], 100), ==, 3);
 	g_assert_cmpuint(count_exhausted(h, ids[4], 100), ==, 0);
 	g_assert_cmpuint(count_exhausted(h, 0, 2), ==, 2);
+	g_assert_cmpuint(count_since(h, NOON), ==, 5); /* that very moment is meant, too */
+	g_assert_cmpuint(count_since(h, NOON + 1), ==, 0);
 	house_close(h);
 }
 

@@ -105,8 +105,8 @@ static bool webhooks_waiting(bh_reader *r, bh_state state, GArray *ret, GError *
 	return true;
 }
 
-static bool count_after(bh_reader *r, bh_id webhook, bh_state state, bh_id after, size_t most, size_t *ret,
-			GError **error)
+static bool count_after(bh_reader *r, bh_id webhook, bh_state state, bh_id after, bh_usec since, size_t most,
+			size_t *ret, GError **error)
 {
 	memory *m = disk_of(r, error);
 	disk_lane *lane = m ? disk_find_lane(m, webhook) : NULL;
@@ -118,7 +118,7 @@ static bool count_after(bh_reader *r, bh_id webhook, bh_state state, bh_id after
 	for (GSequenceIter *i = shelf ? g_sequence_get_begin_iter(shelf) : NULL;
 	     i && !g_sequence_iter_is_end(i) && count < most; i = g_sequence_iter_next(i)) {
 		const bh_delivery *d = &((disk_row *)g_sequence_get(i))->d;
-		count += d->id > after && !d->is_test;
+		count += d->id > after && d->created_at >= since && !d->is_test;
 	}
 	*ret = count;
 	return true;

@@ -508,7 +508,7 @@ static GPtrArray *recoverable(const disk_lane *lane, const bh_recovery *r, size_
 	for (GSequenceIter *i = shelf ? g_sequence_get_begin_iter(shelf) : NULL;
 	     i && !g_sequence_iter_is_end(i) && found->len < limit; i = g_sequence_iter_next(i)) {
 		disk_row *row = g_sequence_get(i);
-		if (row->d.id > r->after && row->d.id <= r->up_to && !row->d.is_test)
+		if (row->d.id > r->after && row->d.id <= r->up_to && row->d.created_at >= r->since && !row->d.is_test)
 			g_ptr_array_add(found, row);
 	}
 	return found;

@@ -189,11 +189,12 @@ static const bh_sql COUNT_AFTER = {
 	BH_SQL_COUNT_AFTER,
 	"count deliveries in a state",
 	"SELECT count(*) FROM (SELECT 1 FROM delivery INDEXED BY delivery_unusual_by_webhook WHERE state = ?2"
-	" AND state > 3 AND webhook_id = ?1 AND id > ?3 AND is_test = 0 LIMIT ?4)",
+	" AND state > 3 AND webhook_id = ?1 AND id > ?3 AND is_test = 0 AND created_at >= ?5"
+	" LIMIT ?4)",
 };
 
-bool bh_sqlite_count_after(bh_reader *r, bh_id webhook, bh_state state, bh_id after, size_t most, size_t *ret,
-			   GError **error)
+bool bh_sqlite_count_after(bh_reader *r, bh_id webhook, bh_state state, bh_id after, bh_usec since, size_t most,
+			   size_t *ret, GError **error)
 {
 	g_assert(state > BH_STATE_DELIVERED);
 	g_auto(bh_rows) rows = bh_rows_of(bh_sqlite_db_of(r), &COUNT_AFTER, error);
@@ -204,6 +205,7 @@ bool bh_sqlite_count_after(bh_reader *r, bh_id webhook, bh_state state, bh_id af
 	bh_bind_int(&rows, 2, state);
 	bh_bind_int(&rows, 3, after);
 	bh_bind_limit(&rows, 4, most);
+	bh_bind_int(&rows, 5, since);
 	if (!bh_rows_next(&rows, error))
 		return false;
 	*ret = (size_t)bh_int_at(&rows, 0);

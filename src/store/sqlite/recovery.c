@@ -143,7 +143,8 @@ static const bh_sql RECOVER = {
 	" waits = CASE WHEN order_key IS NOT NULL THEN 1 WHEN coalesce_key IS NOT NULL THEN 0 END,"
 	" created_at = ?5, spent = 0, reason = ?6 WHERE id IN (SELECT id"
 	" FROM delivery INDEXED BY delivery_unusual_by_webhook WHERE webhook_id = ?1 AND state = 6"
-	" AND state > 3 AND id > ?2 AND id <= ?3 AND is_test = 0 ORDER BY id LIMIT ?7) RETURNING id, order_key",
+	" AND state > 3 AND id > ?2 AND id <= ?3 AND is_test = 0"
+	" AND created_at >= ?8 ORDER BY id LIMIT ?7) RETURNING id, order_key",
 };
 
 /* Moves the next ones and says how many and how far they go. */
@@ -160,6 +161,7 @@ static bool move_next(bh_sqlite *s, bh_write *w, const bh_recovery *r, bh_id *re
 	bh_bind_int(&rows, 5, w->at);
 	bh_bind_text(&rows, 6, w->reason);
 	bh_bind_limit(&rows, 7, w->limit);
+	bh_bind_int(&rows, 8, r->since);
 	while (bh_rows_next(&rows, error)) {
 		*ret_last = MAX(*ret_last, bh_int_at(&rows, 0));
 		bh_sqlite_order_note(s, bh_text_at(&rows, 1));
