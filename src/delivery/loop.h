@@ -185,7 +185,7 @@ struct bh_loop {
 	bh_snapshot *snapshot; /* of this turn */
 	bh_event *recent[1024]; /* events read last, by id; NULL where there is none */
 	GHashTable *disabling; /* bh_id of webhooks whose change to disabled is on its way */
-	GHashTable *ending;    /* bh_id of webhooks some of whose deliveries are being set aside, too old or too many */
+	GHashTable *ending;    /* webhooks and states some of whose deliveries are being set aside (upkeep.c) */
 	GQueue postponed;      /* bh_paper that the journal did not take */
 	bh_mono postponed_until;
 	size_t papers_out;     /* with the journal, or postponed */

@@ -37,13 +37,20 @@ static GArray *webhooks_with(bh_loop *loop, bh_state state)
 	return ours;
 }
 
+/* Its place in loop->ending: what a webhook holds and what it has pending are set aside apart from one another. */
+static bh_id ending_key(bh_id webhook, bh_state from)
+{
+	return from == BH_STATE_HELD ? -webhook : webhook;
+}
+
 /*
- * Sets deliveries aside. One sweep of a webhook at a time: with the store away for an hour each look would hand in another one, and
+ * Sets deliveries aside. One sweep of a webhook and state at a time: with the store away for an hour each look would hand in another one, and
  * when it is back each of them would take as many as the first was meant to.
  */
 static void end_some(bh_loop *loop, const bh_sweeping *sweeping)
 {
-	if (g_hash_table_add(loop->ending, g_memdup2(&sweeping->webhook, sizeof(sweeping->webhook))))
+	bh_id key = ending_key(sweeping->webhook, sweeping->from);
+	if (g_hash_table_add(loop->ending, g_memdup2(&key, sizeof(key))))
 		bh_loop_sweep(loop, sweeping);
 }
 
@@ -110,7 +117,8 @@ static void end_oldest(bh_loop *loop, bh_id webhook)
 
 void bh_upkeep_ended(bh_loop *loop, const bh_write *sweep, bool kept)
 {
-	g_hash_table_remove(loop->ending, &sweep->webhook_id);
+	bh_id key = ending_key(sweep->webhook_id, sweep->from);
+	g_hash_table_remove(loop->ending, &key);
 	if (kept && sweep->from == BH_STATE_HELD && sweep->made_before && !loop->stopping)
 		end_oldest(loop, sweep->webhook_id);
 }
