@@ -272,6 +272,23 @@ static void what_was_held_too_long_does_not_count_as_too_many(void)
 	close_house(h);
 }
 
+static void what_is_held_ends_though_the_breaker_is_open(void)
+{
+	const char *const dead[] = {"look_every=10ms",    "held_span=1s",   "breaker_attempts=1",
+				    "breaker_failures=1", "probe_first=1h", NULL};
+	house *h = open_house((const act *const[]){ANGRY, NULL}, dead);
+	start_loops(h);
+	disable_webhook(h, true);
+	bh_id held = hand_over(h);
+	bh_delivery_free(await_state(h, held, BH_STATE_HELD));
+	disable_webhook(h, false); /* what it holds is kept */
+	hand_over(h);
+	await_requests(h, 1); /* and opens the breaker: from now on each look ends old pending ones first */
+	hand_over(h);
+	bh_delivery_free(await_state(h, held, BH_STATE_EXHAUSTED));
+	close_house(h);
+}
+
 /* --- test and enable ----------------------------------------------------------------------------------------- */
 
 static void a_test_that_goes_well_enables(void)
@@ -434,6 +451,7 @@ int main(int argc, char **argv)
 	TEST(a_run_of_failures_survives_a_restart_and_a_success_ends_it);
 	TEST(a_success_ends_the_run);
 	TEST(what_is_held_too_long_or_too_many_is_set_aside);
+	TEST(what_is_held_ends_though_the_breaker_is_open);
 	TEST(what_was_held_too_long_does_not_count_as_too_many);
 	TEST(a_test_that_goes_well_enables);
 	TEST(a_test_left_behind_is_sent_and_never_held);
