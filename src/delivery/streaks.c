@@ -60,6 +60,32 @@ static void keep(bh_loop *loop, bh_id webhook, const bh_streak *streak)
 	g_hash_table_replace(loop->streaks, &kept->webhook, kept);
 }
 
+/* --- Storing it without an attempt --------------------------------------------------------------- */
+
+static void store(bh_loop *loop, bh_id webhook)
+{
+	bh_paper *paper = g_new0(bh_paper, 1);
+	paper->kind = BH_PAPER_STREAK;
+	paper->loop = loop;
+	paper->carries_streak = true;
+	paper->write = (bh_write){.kind = BH_WRITE_STREAK, .webhook_id = webhook, .at = loop->now.wall};
+	bh_loop_submit(loop, paper);
+}
+
+void bh_loop_forget_streak(bh_loop *loop, bh_id webhook)
+{
+	if (g_hash_table_remove(loop->streaks, &webhook) || !loop->knows_streaks)
+		store(loop, webhook);
+}
+
+/* --- At the start ------------------------------------------------------------------------------------- */
+
+static bool is_switched_off(const bh_loop *loop, bh_id id)
+{
+	const bh_webhook *webhook = bh_snapshot_webhook(loop->snapshot, id);
+	return webhook && webhook->disabled != BH_ENABLED;
+}
+
 static bool load(bh_loop *loop, GError **error)
 {
 	g_autoptr(GArray) webhooks = g_array_new(FALSE, FALSE, sizeof(bh_id));
@@ -71,7 +97,9 @@ static bool load(bh_loop *loop, GError **error)
 		if (!bh_loop_of_webhook(loop, webhook))
 			continue;
 		ok = bh_reader_streak(loop->reader, webhook, &streak, error);
-		if (ok)
+		if (ok && is_switched_off(loop, webhook))
+			store(loop, webhook); /* the last process died before it could store the run's end */
+		else if (ok)
 			keep(loop, webhook, &streak);
 	}
 	if (!ok)
@@ -89,24 +117,6 @@ void bh_loop_load_streaks(bh_loop *loop)
 	if (!loop->knows_streaks)
 		bh_log(BH_WARNING, "delivery", "runs of failures not read; failures do not count until they are",
 		       BH_STR("why", error->message));
-}
-
-/* --- Storing it without an attempt --------------------------------------------------------------- */
-
-static void store(bh_loop *loop, bh_id webhook)
-{
-	bh_paper *paper = g_new0(bh_paper, 1);
-	paper->kind = BH_PAPER_STREAK;
-	paper->loop = loop;
-	paper->carries_streak = true;
-	paper->write = (bh_write){.kind = BH_WRITE_STREAK, .webhook_id = webhook, .at = loop->now.wall};
-	bh_loop_submit(loop, paper);
-}
-
-void bh_loop_forget_streak(bh_loop *loop, bh_id webhook)
-{
-	if (g_hash_table_remove(loop->streaks, &webhook) || !loop->knows_streaks)
-		store(loop, webhook);
 }
 
 /* --- What follows from it -------------------------------------------------------------------------- */

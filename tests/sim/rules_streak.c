@@ -72,7 +72,8 @@ static bool is_overdue(const sim *s, const run *r)
 
 	return r->failing && r->exhausted && since(s, r->failing_since) > set->disable_after + notice + off &&
 	       since(s, r->first_exhausted) > MAX(set->disable_gap, notice) + notice + off &&
-	       bh_mono_since(r->last_exhausted, r->first_exhausted) > set->disable_gap + off;
+	       bh_mono_since(r->last_exhausted, r->first_exhausted) > set->disable_gap + off &&
+	       since(s, s->rules->started_at) > notice + off; /* while we were away nobody was told */
 }
 
 /* The failure that finds it overdue switches it off, a moment later: the next one must not come. */
