@@ -147,10 +147,22 @@ static const bh_step *begin_script(bh_attempt *a)
 		.manager_id = owner,
 		.occurred_at = a->event->occurred_at,
 		.body = a->body,
+		.data = a->event->data,
+		.details = a->event->details,
+		.channel = a->event->channel,
 		.attempt = a->item->waiting.attempts + 1,
 	};
+	bh_script_job job = {
+		.method = a->webhook->method,
+		.settings = a->webhook->settings,
+		.script = a->webhook->script,
+		.webhook = a->webhook->id,
+		.event = &seen,
+		.skips_accepts = a->item->waiting.is_test,
+		.user = a,
+	};
 	g_autoptr(GError) error = NULL;
-	a->script = bh_script_new(a->loop->scripts, a->webhook->method, a->webhook->settings, &seen, &error);
+	a->script = bh_script_new(a->loop->scripts, &job, &error);
 	if (a->script)
 		return &RUN;
 	a->paper = bh_record_new(a->loop, a->item);
@@ -167,7 +179,8 @@ static bool is_superseded(const bh_attempt *a, const bh_webhook *webhook, bh_id 
 {
 	*ret_newest = 0;
 	return webhook->coalesce > 0 && a->item->waiting.may_coalesce &&
-	       bh_reader_superseding(a->loop->reader, a->item->waiting.delivery, a->loop->now.wall, ret_newest, NULL) &&
+	       bh_reader_superseding(a->loop->reader, a->item->waiting.delivery, a->loop->now.wall, 0, ret_newest,
+				     NULL) &&
 	       *ret_newest;
 }
 
@@ -208,6 +221,8 @@ static const bh_step *run_script(bh_attempt *a)
 	switch (bh_script_resume(a->script, a->answer, &a->call)) {
 	case BH_SCRIPT_CALLS:
 		return &TRANSFER;
+	case BH_SCRIPT_LATER:
+		return WAIT;
 	case BH_SCRIPT_RETURNED:
 		return &CONCLUDE;
 	case BH_SCRIPT_BROKE:

@@ -149,7 +149,7 @@ void bh_loop_enable(bh_loop *loop, bh_id webhook, bh_test_then then);
 
 typedef struct bh_loop_counts { /* written by the loop, read by anyone: relaxed atomics */
 	_Atomic uint64_t attempts[BH_OUTCOME_UNKNOWN + 1];
-	_Atomic uint64_t ended[BH_STATE_CANCELLED + 1]; /* this one by the journal's thread */
+	_Atomic uint64_t ended[BH_STATE_FILTERED + 1]; /* this one by the journal's thread */
 	_Atomic uint64_t delay_us, sent; /* from due to sent */
 	_Atomic uint64_t waiting, in_flight, retries, recording, lanes, breakers;
 	_Atomic uint64_t failing, recoveries; /* webhooks with a run of failures, recoveries under way */

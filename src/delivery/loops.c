@@ -567,7 +567,7 @@ void bh_loops_metrics(bh_loops *loops, GString *out)
 
 	head(out, "bellhop_deliveries_total", "counter",
 	     "Records made durable, by the state that the delivery went to.");
-	for (int s = BH_STATE_PENDING; s <= BH_STATE_CANCELLED; s++)
+	for (int s = BH_STATE_PENDING; s <= BH_STATE_FILTERED; s++)
 		g_string_append_printf(out, "bellhop_deliveries_total{state=\"%s\"} %" G_GUINT64_FORMAT "\n",
 				       bh_state_name(s), SUM(loops, ended[s]));
 

@@ -101,6 +101,12 @@ static const struct trouble {
 		{BH_OUTCOME_FAILED, false, BH_SIGNAL_NONE,
 		 "The proxy that requests leave by did not do its part, so the remote service was not asked. "
 		 "This is a matter for whoever runs Bellhop; the event is sent again by itself."},
+	[BH_CAUSE_TOKEN] = {BH_OUTCOME_FAILED, true, BH_SIGNAL_UNREACHABLE,
+			    "The token service gave no access token, so the remote service was not asked. Look at what "
+			    "the token service answered."},
+	[BH_CAUSE_LOOKUP] = {BH_OUTCOME_FAILED, false, BH_SIGNAL_NONE,
+			     "The site's own API did not give the event's details, so the remote service was not "
+			     "asked. This is a matter for whoever runs Bellhop; the event is sent again by itself."},
 };
 
 static bh_conclusion of_trouble(bh_cause cause, const bh_policy *policy)
@@ -313,6 +319,8 @@ static bh_conclusion judge_script(const bh_script_judgement *judgement, const bh
 		if (judgement->after > 0)
 			c.not_before = MIN(judgement->after, policy->hint_max);
 		say(&c, "The method asks to try again later. The service's answer and its own log say more.");
+	} else if (judgement->kind == BH_JUDGED_ENDED) {
+		c = of_trouble(judgement->cause, policy);
 	} else {
 		c = failed_by_method(answer, policy);
 		c.outcome = BH_OUTCOME_REFUSED;

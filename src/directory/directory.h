@@ -30,6 +30,7 @@
 #define BH_COALESCE_FIELDS_MAX 8
 #define BH_FIELD_NAME_MAX 128
 #define BH_PEM_MAX (32 * 1024) /* of a CA, a certificate or a key */
+#define BH_SCRIPT_MAX (16 * 1024) /* of a webhook's own script */
 
 typedef enum bh_manager_role { BH_ROLE_MANAGER, BH_ROLE_SUPER, BH_ROLE_RECEPTIONIST } bh_manager_role;
 const char *bh_manager_role_name(bh_manager_role role); /* "manager", "super", "receptionist" */
@@ -74,6 +75,7 @@ typedef struct bh_webhook {
 	char *name;       /* for people; may be empty */
 	char *method;     /* "none", "basic", ... */
 	char *settings;   /* JSON object of the method's fields; password fields hold {"sealed":"..."} */
+	char *script;     /* its own accepts and transform, Lua (docs/methods.md), checked on save; NULL: none */
 	bh_shape shape;
 	char **events;     /* selection, NULL-terminated, never empty */
 	char **properties; /* ids, NULL-terminated; NULL: all of the manager's */

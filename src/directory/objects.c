@@ -175,6 +175,7 @@ void bh_webhook_unref(bh_webhook *w)
 	g_free(w->name);
 	g_free(w->method);
 	g_free(w->settings);
+	g_free(w->script);
 	g_strfreev(w->events);
 	g_strfreev(w->properties);
 	g_free(w->channel_id);
@@ -201,6 +202,7 @@ bh_webhook *bh_webhook_copy(const bh_webhook *w)
 	copy->name = g_strdup(w->name);
 	copy->method = g_strdup(w->method);
 	copy->settings = g_strdup(w->settings);
+	copy->script = g_strdup(w->script);
 	copy->events = g_strdupv(w->events);
 	copy->properties = g_strdupv(w->properties);
 	copy->channel_id = g_strdup(w->channel_id);

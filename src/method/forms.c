@@ -42,7 +42,7 @@ static uint32_t sealed_text(const bh_json *json, uint32_t node)
 
 const char *bh_field_format_name(bh_field_format format)
 {
-	static const char *const names[] = {"url", "input", "password", "area", "boolean", "integer", "select", "html"};
+	static const char *const names[] = {"url", "input", "password", "area", "boolean", "integer", "select", "html", "notes"};
 	g_assert((size_t)format < G_N_ELEMENTS(names));
 	return names[format];
 }

@@ -344,17 +344,16 @@ static void prepare(bh_script *s, const bh_script_event *event)
 	};
 }
 
-bh_script *bh_script_new(bh_script_host *h, const char *method, const char *settings, const bh_script_event *event,
-			 GError **error)
+bh_script *bh_script_new(bh_script_host *h, const bh_script_job *job, GError **error)
 {
-	bh_script_code *code = g_hash_table_lookup(h->codes, method);
+	bh_script_code *code = g_hash_table_lookup(h->codes, job->method);
 	if (!code) {
-		g_set_error(error, BH_ERROR, BH_ERROR_NOT_FOUND, "there is no method \"%.100s\"", method);
+		g_set_error(error, BH_ERROR, BH_ERROR_NOT_FOUND, "there is no method \"%.100s\"", job->method);
 		return NULL;
 	}
-	bh_script_settings *opened = bh_settings_cache_get(h->settings, code->method, settings, error);
+	bh_script_settings *opened = bh_settings_cache_get(h->settings, code->method, job->settings, error);
 	if (!opened) {
-		g_prefix_error(error, "settings of method \"%s\": ", method);
+		g_prefix_error(error, "settings of method \"%s\": ", job->method);
 		return NULL;
 	}
 
@@ -367,10 +366,12 @@ bh_script *bh_script_new(bh_script_host *h, const char *method, const char *sett
 	s->calls_max = h->limits.calls_max;
 	s->answer = NULL;
 	s->answer_table = NULL;
+	s->user = job->user;
+	s->body = g_bytes_ref(job->event->body);
 	if (code->trouble)
 		s->trouble = fit_text(s, g_strdup(code->trouble));
 	else
-		prepare(s, event);
+		prepare(s, job->event);
 	return s;
 }
 
@@ -450,6 +451,7 @@ void bh_script_free(bh_script *s)
 	bh_meter ended = s->meter;
 	bool clean = s->state == BH_SCRIPT_STATE_FINISHED && !s->trouble;
 	g_clear_pointer(&s->judged.why, g_free);
+	g_clear_pointer(&s->body, g_bytes_unref);
 	g_clear_pointer(&s->trouble, g_free);
 	g_clear_pointer(&s->code, code_unref);
 	g_clear_pointer(&s->settings, bh_script_settings_unref);
@@ -464,3 +466,37 @@ void bh_script_free(bh_script *s)
 	}
 	bh_sandbox_tidy(&h->box, &ended);
 }
+
+GBytes *bh_script_body(const bh_script *s)
+{
+	return s->body;
+}
+
+void *bh_script_user(const bh_script *s)
+{
+	return s->user;
+}
+
+bh_call_kind bh_script_call_kind(const bh_script *s)
+{
+	return s->call_kind;
+}
+
+bh_script *bh_script_host_next(bh_script_host *h)
+{
+	return NULL;
+}
+
+bool bh_script_host_has_next(const bh_script_host *h)
+{
+	return false;
+}
+
+bool bh_script_host_filters(bh_script_host *h, const char *method, const char *script)
+{
+	return false;
+}
+
+void bh_script_host_lookup(bh_script_host *h, const bh_lookup_config *config) {}
+
+void bh_script_host_now(bh_script_host *h, bh_now now) {}

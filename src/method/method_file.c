@@ -157,7 +157,7 @@ static bool read_format(reading *r, bh_field *field)
 
 	if (!need_text(r, field->key, "format", KEY_MAX, &name))
 		return false;
-	for (bh_field_format f = BH_FIELD_URL; f <= BH_FIELD_HTML; f++) {
+	for (bh_field_format f = BH_FIELD_URL; f <= BH_FIELD_NOTES; f++) {
 		if (!strcmp(name, bh_field_format_name(f))) {
 			field->format = f;
 			return true;

@@ -33,6 +33,10 @@ struct bh_script {
 	const bh_answer *answer; /* during a turn, until it is copied into its table: see remote.c */
 	const void *answer_table; /* which table stands for it */
 
+	bh_call_kind call_kind;
+	GBytes *body;
+	void *user;
+
 	bh_script_judgement judged;
 	char *trouble;
 };

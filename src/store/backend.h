@@ -20,7 +20,7 @@ typedef struct bh_backend {
 	bool (*count)(bh_reader *r, bh_id webhook, bh_state state, size_t most, size_t *ret, GError **error);
 	bool (*count_after)(bh_reader *r, bh_id webhook, bh_state state, bh_id after, bh_usec since, size_t most, size_t *ret,
 			    GError **error);
-	bool (*superseding)(bh_reader *r, bh_id delivery, bh_usec now, bh_id *ret, GError **error);
+	bool (*superseding)(bh_reader *r, bh_id delivery, bh_usec now, bh_id before, bh_id *ret, GError **error);
 	bool (*streak)(bh_reader *r, bh_id webhook, bh_streak *ret, GError **error);
 	bool (*streaks)(bh_reader *r, GArray *ret, GError **error);
 	bh_recovery *(*recovery)(bh_reader *r, bh_id recovery, GError **error);

@@ -16,12 +16,13 @@ static const struct {
 	{BH_STATE_HELD, BH_STATE_DELIVERED},    {BH_STATE_HELD, BH_STATE_GONE},
 	{BH_STATE_HELD, BH_STATE_EXHAUSTED},    {BH_STATE_HELD, BH_STATE_COALESCED},
 	{BH_STATE_HELD, BH_STATE_CANCELLED},    {BH_STATE_EXHAUSTED, BH_STATE_PENDING},
+	{BH_STATE_PENDING, BH_STATE_FILTERED},  {BH_STATE_HELD, BH_STATE_FILTERED},
 };
 
 static const char *const NAMES[] = {
 	[BH_STATE_PENDING] = "pending",     [BH_STATE_HELD] = "held",           [BH_STATE_DELIVERED] = "delivered",
 	[BH_STATE_GONE] = "gone",           [BH_STATE_EXHAUSTED] = "exhausted", [BH_STATE_COALESCED] = "coalesced",
-	[BH_STATE_CANCELLED] = "cancelled",
+	[BH_STATE_CANCELLED] = "cancelled", [BH_STATE_FILTERED] = "filtered",
 };
 
 const char *bh_state_name(bh_state state)

@@ -70,9 +70,9 @@ bool bh_reader_count_after(bh_reader *r, bh_id webhook, bh_state state, bh_id af
 	return r->backend->count_after(r, webhook, state, after, since, most, ret, error);
 }
 
-bool bh_reader_superseding(bh_reader *r, bh_id delivery, bh_usec now, bh_id *ret, GError **error)
+bool bh_reader_superseding(bh_reader *r, bh_id delivery, bh_usec now, bh_id before, bh_id *ret, GError **error)
 {
-	return r->backend->superseding(r, delivery, now, ret, error);
+	return r->backend->superseding(r, delivery, now, before, ret, error);
 }
 
 bool bh_reader_streak(bh_reader *r, bh_id webhook, bh_streak *ret, GError **error)

@@ -27,6 +27,7 @@ typedef enum bh_state {
 	BH_STATE_EXHAUSTED, /* no attempt or no time left, or a final refusal */
 	BH_STATE_COALESCED, /* a newer one with the same key is sent in its place */
 	BH_STATE_CANCELLED, /* by hand, or its webhook was removed */
+	BH_STATE_FILTERED,  /* a condition (accepts) of the method or the webhook does not want the event; nothing was sent */
 } bh_state;
 
 const char *bh_state_name(bh_state state);
@@ -269,9 +270,10 @@ bool bh_reader_count_after(bh_reader *r, bh_id webhook, bh_state state, bh_id af
 /*
  * Who stands for a delivery of a coalescing key whose turn has come at `now`: of the newer ones with the same key (and webhook) the newest
  * that was delivered, or is on its way (due by now, or attempted before); else the newest that waits still. *ret 0: nobody,
- * and it is to be sent itself.
+ * and it is to be sent itself. `before`: only those with a lesser id are looked at (0: all), for who has found that a
+ * candidate would be filtered when its turn comes.
  */
-bool bh_reader_superseding(bh_reader *r, bh_id delivery, bh_usec now, bh_id *ret, GError **error);
+bool bh_reader_superseding(bh_reader *r, bh_id delivery, bh_usec now, bh_id before, bh_id *ret, GError **error);
 
 /* The run of failures of a webhook; all zero: there is none. */
 bool bh_reader_streak(bh_reader *r, bh_id webhook, bh_streak *ret, GError **error);

@@ -22,6 +22,8 @@ const char *bh_cause_name(bh_cause cause)
 		[BH_CAUSE_CREDENTIALS] = "credentials",
 		[BH_CAUSE_CRASH] = "crash",
 		[BH_CAUSE_PROXY] = "proxy",
+		[BH_CAUSE_TOKEN] = "token",
+		[BH_CAUSE_LOOKUP] = "lookup",
 	};
 
 	g_assert((size_t)cause < G_N_ELEMENTS(NAMES));

@@ -31,6 +31,8 @@ typedef enum bh_cause {
 	BH_CAUSE_CREDENTIALS,
 	BH_CAUSE_CRASH,
 	BH_CAUSE_PROXY,       /* the egress proxy did not do its part: no fault of the receiver */
+	BH_CAUSE_TOKEN,       /* no access token could be had; the receiver itself was not asked */
+	BH_CAUSE_LOOKUP,      /* the site's own API did not give the event's details: no fault of the receiver */
 } bh_cause;
 const char *bh_cause_name(bh_cause cause); /* "", "status", "timeout", ... */
 
@@ -44,6 +46,7 @@ typedef struct bh_request {
 	const char *tls_ca;
 	const char *tls_certificate;
 	bh_span tls_key;
+	bool trusted; /* the URL is a setting of whoever runs Bellhop: it may lead to a private address */
 } bh_request;
 
 /*

@@ -9,7 +9,7 @@ static bh_id superseding_at(house *h, bh_id id, bh_usec now)
 	bh_id found = -1;
 	g_autoptr(GError) error = NULL;
 
-	g_assert_true(bh_reader_superseding(h->reader, id, now, &found, &error));
+	g_assert_true(bh_reader_superseding(h->reader, id, now, 0, &found, &error));
 	g_assert_no_error(error);
 	return found;
 }

@@ -149,7 +149,7 @@ static void read_by_key(house *h, bh_id delivery)
 		g_assert_true(bh_reader_count(h->reader, 71, state, 10, &count, NULL));
 	}
 	g_assert_true(bh_reader_count_after(h->reader, 71, BH_STATE_EXHAUSTED, 5, NOON, 10, &count, NULL));
-	g_assert_true(bh_reader_superseding(h->reader, delivery, NOON, &id, NULL));
+	g_assert_true(bh_reader_superseding(h->reader, delivery, NOON, 0, &id, NULL));
 	g_assert_true(bh_reader_streak(h->reader, 71, &streak, NULL));
 	g_assert_true(bh_reader_streaks(h->reader, ids, NULL));
 	g_assert_true(bh_reader_health(h->reader, &health, NULL));

@@ -77,7 +77,7 @@ bh_waiting disk_waiting(const disk_row *row);
 /* The newest with the same coalescing key that is newer than `row` and was delivered; NULL: there is none. */
 disk_row *disk_newer_delivered(const disk_row *row);
 /* Who stands for it when its turn comes at `now`, as bh_reader_superseding says; NULL: nobody. */
-disk_row *disk_superseding(const disk_row *row, bh_usec now);
+disk_row *disk_superseding(const disk_row *row, bh_usec now, bh_id before);
 disk_shelf disk_shelf_of(bh_state state); /* SHELVES: it stands on none */
 
 /* disk_write.c and disk_directory.c: one write of a batch that will be kept. */

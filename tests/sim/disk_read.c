@@ -134,11 +134,11 @@ static bool count(bh_reader *r, bh_id webhook, bh_state state, size_t most, size
 	return m;
 }
 
-static bool superseding(bh_reader *r, bh_id delivery, bh_usec now, bh_id *ret, GError **error)
+static bool superseding(bh_reader *r, bh_id delivery, bh_usec now, bh_id before, bh_id *ret, GError **error)
 {
 	memory *m = disk_of(r, error);
 	const disk_row *row = m ? disk_find(m, delivery) : NULL;
-	const disk_row *newer = row ? disk_superseding(row, now) : NULL;
+	const disk_row *newer = row ? disk_superseding(row, now, before) : NULL;
 
 	if (m)
 		*ret = newer ? newer->d.id : 0;

@@ -222,13 +222,15 @@ static bool has_set_out(const bh_delivery *d, bh_usec now)
 	       (d->state == BH_STATE_PENDING && (d->due_at <= now || d->attempts > 0));
 }
 
-disk_row *disk_superseding(const disk_row *row, bh_usec now)
+disk_row *disk_superseding(const disk_row *row, bh_usec now, bh_id before)
 {
 	GPtrArray *rows = row->d.coalesce_key ? g_hash_table_lookup(row->lane->alike, row->d.coalesce_key) : NULL;
 	disk_row *out = NULL, *waits = NULL;
 
 	for (guint i = 0; rows && i < rows->len; i++) {
 		disk_row *other = rows->pdata[i];
+		if (before && other->d.id >= before)
+			continue;
 		if (has_set_out(&other->d, now) && other->d.id > (out ? out->d.id : row->d.id))
 			out = other;
 		if (other->d.state == BH_STATE_PENDING && other->d.id > (waits ? waits->d.id : row->d.id))

@@ -93,7 +93,7 @@ static void print_counts(const sim_counts *c)
 	SHOW("attempts", c->attempts);
 	SHOW("deaths of the process", c->deaths);
 	SHOW("turns of loops", c->turns);
-	for (int state = BH_STATE_PENDING; state <= BH_STATE_CANCELLED; state++)
+	for (int state = BH_STATE_PENDING; state <= BH_STATE_FILTERED; state++)
 		SHOW(bh_state_name((bh_state)state), c->moves[state]);
 	SHOW("had to wait for an earlier one", c->blocked);
 	SHOW("recovered", c->recovered);

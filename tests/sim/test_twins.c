@@ -336,8 +336,8 @@ static void same_superseding(house *h, bh_id id, bh_usec now)
 {
 	bh_id a = 0, b = 0;
 
-	g_assert_true(bh_reader_superseding(h->readers[0], id, now, &a, NULL));
-	g_assert_true(bh_reader_superseding(h->readers[1], id, now, &b, NULL));
+	g_assert_true(bh_reader_superseding(h->readers[0], id, now, 0, &a, NULL));
+	g_assert_true(bh_reader_superseding(h->readers[1], id, now, 0, &b, NULL));
 	g_assert_cmpint(a, ==, b);
 }
 

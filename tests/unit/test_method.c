@@ -105,7 +105,8 @@ static bh_script *begin(rig *r, const char *method, const char *settings)
 		.attempt = 3,
 	};
 	g_autoptr(GError) error = NULL;
-	bh_script *s = bh_script_new(r->host, method, settings, &event, &error);
+	bh_script_job job = {.method = method, .settings = settings, .event = &event};
+	bh_script *s = bh_script_new(r->host, &job, &error);
 
 	g_assert_no_error(error);
 	g_assert_nonnull(s);
@@ -556,24 +557,27 @@ static void passwords_are_not_in_what_a_script_says(rig *r, gconstpointer unused
 static void a_run_that_cannot_begin_says_why(rig *r, gconstpointer unused)
 {
 	bh_script_event event = {.id = "e", .type = "t", .body = r->body};
-	g_autoptr(GError) error = NULL;
 	use_shipped(r, "basic");
 
-	g_assert_null(bh_script_new(r->host, "nothing", "{}", &event, &error));
-	g_assert_error(error, BH_ERROR, BH_ERROR_NOT_FOUND);
-	g_clear_error(&error);
-	g_assert_null(bh_script_new(r->host, "basic", "{}", &event, &error));
-	g_assert_error(error, BH_ERROR, BH_ERROR_INVALID);
-	g_clear_error(&error);
-	g_assert_null(bh_script_new(r->host, "basic",
-				    "{\"url\":\"https://a.example/\",\"basic_username\":\"x\","
-				    "\"basic_password\":{\"sealed\":\"AAAA\"}}",
-				    &event, &error));
-	g_assert_error(error, BH_ERROR, BH_ERROR_INVALID);
-	g_assert_nonnull(strstr(error->message, "basic_password"));
-	g_clear_error(&error);
-	g_assert_null(bh_script_new(r->host, "basic", "rubbish", &event, &error));
-	g_assert_error(error, BH_ERROR, BH_ERROR_INVALID);
+	struct {
+		const char *method, *settings;
+		int code;
+	} rows[] = {
+		{"nothing", "{}", BH_ERROR_NOT_FOUND},
+		{"basic", "{}", BH_ERROR_INVALID},
+		{"basic",
+		 "{\"url\":\"https://a.example/\",\"basic_username\":\"x\",\"basic_password\":{\"sealed\":\"AAAA\"}}",
+		 BH_ERROR_INVALID},
+		{"basic", "rubbish", BH_ERROR_INVALID},
+	};
+	for (size_t i = 0; i < G_N_ELEMENTS(rows); i++) {
+		g_autoptr(GError) error = NULL;
+		bh_script_job job = {.method = rows[i].method, .settings = rows[i].settings, .event = &event};
+		g_assert_null(bh_script_new(r->host, &job, &error));
+		g_assert_error(error, BH_ERROR, rows[i].code);
+		if (i == 2)
+			g_assert_nonnull(strstr(error->message, "basic_password"));
+	}
 }
 
 /* Ended by its meter: instructions, or, in a slow build, time comes first. Which of them is no promise. */

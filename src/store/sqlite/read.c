@@ -221,7 +221,7 @@ static const bh_sql SUPERSEDED = {
 	"look for a newer delivery of a coalescing key that is on its way",
 	"SELECT newer.id FROM delivery AS old CROSS JOIN delivery AS newer INDEXED BY delivery_coalescing"
 	" WHERE old.id = ?1 AND newer.webhook_id = old.webhook_id AND newer.coalesce_key = old.coalesce_key"
-	" AND newer.id > ?1 AND (newer.state = 3 OR (newer.state = 2 AND (newer.at <= ?2 OR newer.attempts > 0)))"
+	" AND newer.id > ?1 AND newer.id < ?3 AND (newer.state = 3 OR (newer.state = 2 AND (newer.at <= ?2 OR newer.attempts > 0)))"
 	" ORDER BY newer.id DESC LIMIT 1",
 };
 static const bh_sql SUPERSEDING = {
@@ -229,20 +229,21 @@ static const bh_sql SUPERSEDING = {
 	"look for a newer delivery of a coalescing key",
 	"SELECT newer.id FROM delivery AS old CROSS JOIN delivery AS newer INDEXED BY delivery_coalescing"
 	" WHERE old.id = ?1 AND newer.webhook_id = old.webhook_id AND newer.coalesce_key = old.coalesce_key"
-	" AND newer.state = 2 AND newer.id > ?1 ORDER BY newer.id DESC LIMIT 1",
+	" AND newer.state = 2 AND newer.id > ?1 AND newer.id < ?3 ORDER BY newer.id DESC LIMIT 1",
 };
 
 /* The id that the statement finds; 0: none. */
-static bool find_newer(bh_rows *rows, bh_id delivery, bh_id *ret, GError **error)
+static bool find_newer(bh_rows *rows, bh_id delivery, bh_id before, bh_id *ret, GError **error)
 {
 	if (!rows->stmt)
 		return false;
 	bh_bind_int(rows, 1, delivery);
+	bh_bind_int(rows, 3, before ? before : INT64_MAX);
 	*ret = bh_rows_next(rows, error) ? bh_int_at(rows, 0) : 0;
 	return !rows->failed;
 }
 
-bool bh_sqlite_superseding(bh_reader *r, bh_id delivery, bh_usec now, bh_id *ret, GError **error)
+bool bh_sqlite_superseding(bh_reader *r, bh_id delivery, bh_usec now, bh_id before, bh_id *ret, GError **error)
 {
 	bh_db *db = bh_sqlite_db_of(r);
 	bh_id found = 0;
@@ -250,11 +251,11 @@ bool bh_sqlite_superseding(bh_reader *r, bh_id delivery, bh_usec now, bh_id *ret
 
 	if (on_its_way.stmt)
 		bh_bind_int(&on_its_way, 2, now);
-	if (!find_newer(&on_its_way, delivery, &found, error))
+	if (!find_newer(&on_its_way, delivery, before, &found, error))
 		return false;
 	if (!found) {
 		g_auto(bh_rows) waiting = bh_rows_of(db, &SUPERSEDING, error);
-		if (!find_newer(&waiting, delivery, &found, error))
+		if (!find_newer(&waiting, delivery, before, &found, error))
 			return false;
 	}
 	*ret = found;

@@ -99,7 +99,7 @@ bool bh_sqlite_webhooks_waiting(bh_reader *r, bh_state state, GArray *ret, GErro
 bool bh_sqlite_count(bh_reader *r, bh_id webhook, bh_state state, size_t most, size_t *ret, GError **error);
 bool bh_sqlite_count_after(bh_reader *r, bh_id webhook, bh_state state, bh_id after, bh_usec since, size_t most, size_t *ret,
 			   GError **error);
-bool bh_sqlite_superseding(bh_reader *r, bh_id delivery, bh_usec now, bh_id *ret, GError **error);
+bool bh_sqlite_superseding(bh_reader *r, bh_id delivery, bh_usec now, bh_id before, bh_id *ret, GError **error);
 bh_event *bh_sqlite_event(bh_reader *r, bh_id event, GError **error);
 bool bh_sqlite_payloads(bh_reader *r, const bh_waiting *rows, size_t count, size_t bytes_max, bh_event **events,
 			GError **error);
