@@ -46,7 +46,7 @@ MAY_USE = {
 DOORS = {
     "event": ["event.h", "catalogue.h"],
     "transport": ["transport.h", "guard.h", "signature.h"],
-    "delivery": ["delivery.h"],
+    "delivery": ["delivery.h", "outcome.h", "hidden.h"],
 }
 
 # Pure: no I/O, no clock, no log, no globals.

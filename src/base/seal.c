@@ -164,6 +164,14 @@ static bool read_key_file(const char *path, unsigned char ret_key[KEY_SIZE], GEr
 	return read;
 }
 
+static bool fetch_cipher(bh_sealer *s, GError **error)
+{
+	s->cipher = EVP_CIPHER_fetch(NULL, "AES-256-GCM", NULL);
+	if (!s->cipher)
+		g_set_error(error, BH_ERROR, BH_ERROR_IO, "libcrypto offers no AES-256-GCM");
+	return s->cipher != NULL;
+}
+
 bh_sealer *bh_sealer_open(const char *path, GError **error)
 {
 	g_autoptr(bh_sealer) s = g_new0(bh_sealer, 1);
@@ -171,12 +179,15 @@ bh_sealer *bh_sealer_open(const char *path, GError **error)
 
 	if (given && *given ? !read_key(given, "BELLHOP_SEAL_KEY", s->key, error) : !read_key_file(path, s->key, error))
 		return NULL;
-	s->cipher = EVP_CIPHER_fetch(NULL, "AES-256-GCM", NULL);
-	if (!s->cipher) {
-		g_set_error(error, BH_ERROR, BH_ERROR_IO, "libcrypto offers no AES-256-GCM");
-		return NULL;
-	}
-	return g_steal_pointer(&s);
+	return fetch_cipher(s, error) ? g_steal_pointer(&s) : NULL;
+}
+
+bh_sealer *bh_sealer_throwaway(GError **error)
+{
+	g_autoptr(bh_sealer) s = g_new0(bh_sealer, 1);
+
+	bh_random_bytes(s->key, sizeof s->key);
+	return fetch_cipher(s, error) ? g_steal_pointer(&s) : NULL;
 }
 
 void bh_sealer_free(bh_sealer *sealer)

@@ -14,6 +14,8 @@ typedef struct bh_sealer bh_sealer;
 
 /* Reads the key from the environment, else from `path`, which is made if it is not there. */
 bh_sealer *bh_sealer_open(const char *path, GError **error);
+/* One with a key that no other process has and that ends with it: for trying things out. NULL with BH_ERROR_IO. */
+bh_sealer *bh_sealer_throwaway(GError **error);
 void bh_sealer_free(bh_sealer *sealer);
 G_DEFINE_AUTOPTR_CLEANUP_FUNC(bh_sealer, bh_sealer_free)
 

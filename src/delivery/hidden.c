@@ -56,6 +56,37 @@ void bh_hide_header_value(bh_hidden **hidden, const char *value)
 		bh_hide(hidden, secret);
 }
 
+/* Headers whose values tell nothing; every other one of a request is masked. */
+#define NAME(text) \
+	{ \
+		text, sizeof(text) - 1 \
+	}
+static const bh_span harmless[] = {
+	NAME("accept"),      NAME("content-length"), NAME("content-type"),      NAME("host"),
+	NAME("user-agent"),  NAME("webhook-id"),     NAME("webhook-signature"), NAME("webhook-timestamp"),
+	NAME("traceparent"), NAME("bellhop-hops")};
+#undef NAME
+
+static bool is_harmless(const char *line, size_t name_size)
+{
+	for (size_t i = 0; i < G_N_ELEMENTS(harmless); i++)
+		if (harmless[i].size == name_size && g_ascii_strncasecmp(harmless[i].at, line, name_size) == 0)
+			return true;
+	return false;
+}
+
+void bh_hidden_append_header(bh_hidden **hidden, const char *line, GString *out)
+{
+	size_t name_size = strcspn(line, ":");
+	if (is_harmless(line, name_size)) {
+		g_string_append(out, line);
+		return;
+	}
+	g_string_append_len(out, line, (gssize)name_size);
+	g_string_append(out, ": ***");
+	bh_hide_header_value(hidden, line + name_size + strspn(line + name_size, ": "));
+}
+
 void bh_hidden_free(bh_hidden *hidden)
 {
 	if (!hidden)

@@ -14,6 +14,11 @@ typedef struct bh_hidden bh_hidden; /* NULL: nothing is hidden */
 void bh_hide(bh_hidden **hidden, bh_span secret);
 /* Adds the value of a header, or only what follows its scheme ("Basic ", "Bearer "). */
 void bh_hide_header_value(bh_hidden **hidden, const char *value);
+/*
+ * Appends a header line of a request as it may be kept: the value is "***" unless it tells nothing, and what is masked here
+ * stands nowhere else, either.
+ */
+void bh_hidden_append_header(bh_hidden **hidden, const char *line, GString *out);
 void bh_hidden_free(bh_hidden *hidden); /* wipes */
 
 /* Makes each hidden text in it "***". */

@@ -8,40 +8,6 @@
 /* Times that a delivery keeps its place in the lane though its receiver asked for patience. */
 #define REFUSED_IN_PLACE_MAX 3
 
-/* Headers whose values tell nothing; every other one of a request is masked. */
-#define NAME(text) \
-	{ \
-		text, sizeof(text) - 1 \
-	}
-static const bh_span harmless[] = {
-	NAME("accept"),      NAME("content-length"), NAME("content-type"),      NAME("host"),
-	NAME("user-agent"),  NAME("webhook-id"),     NAME("webhook-signature"), NAME("webhook-timestamp"),
-	NAME("traceparent"), NAME("bellhop-hops")};
-#undef NAME
-
-static bool is_harmless(const char *line, size_t name_size)
-{
-	for (size_t i = 0; i < G_N_ELEMENTS(harmless); i++)
-		if (harmless[i].size == name_size && g_ascii_strncasecmp(harmless[i].at, line, name_size) == 0)
-			return true;
-	return false;
-}
-
-/* A value that is masked here is not shown by the answer's echo, either. */
-static void append_masked(bh_paper *paper, const char *line)
-{
-	GString *out = paper->request;
-	size_t name_size = strcspn(line, ":");
-	if (is_harmless(line, name_size)) {
-		g_string_append(out, line);
-	} else {
-		g_string_append_len(out, line, (gssize)name_size);
-		g_string_append(out, ": ***");
-		bh_hide_header_value(&paper->hidden, line + name_size + strspn(line + name_size, ": "));
-	}
-	g_string_append_c(out, '\n');
-}
-
 /* The path and query of a URL as they stand in the request line. */
 static const char *target_of(const char *url, const char **ret_host, size_t *ret_host_size)
 {
@@ -148,8 +114,10 @@ void bh_record_request(bh_paper *paper, const bh_request *request, GBytes *event
 {
 	g_string_truncate(paper->request, 0);
 	append_request_line(paper->request, request);
-	for (const char *const *h = request->headers; *h; h++)
-		append_masked(paper, *h);
+	for (const char *const *h = request->headers; *h; h++) {
+		bh_hidden_append_header(&paper->hidden, *h, paper->request);
+		g_string_append_c(paper->request, '\n');
+	}
 	bh_hidden_mask(paper->hidden, paper->request);
 
 	g_clear_pointer(&paper->sent, g_bytes_unref);

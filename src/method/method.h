@@ -69,6 +69,15 @@ typedef struct bh_methods bh_methods;
  * its very bh_method. NULL only when the folder cannot be read.
  */
 bh_methods *bh_methods_load(const char *folder, const bh_methods *previous, GPtrArray *ret_broken, GError **error);
+/*
+ * A set of the one method in the file at `path`, wherever that lies, read as those of a folder are: for
+ * who writes one and tries it. NULL with BH_ERROR_INVALID: "acme.lua:12: ...".
+ */
+bh_methods *bh_methods_load_file(const char *path, GError **error);
+
+/* Where the method files lie: the setting methods_dir, or if it is empty the folder that came with the binary. The caller's. */
+char *bh_methods_folder(const char *setting);
+
 bh_methods *bh_methods_ref(bh_methods *m);
 void bh_methods_unref(bh_methods *m);
 G_DEFINE_AUTOPTR_CLEANUP_FUNC(bh_methods, bh_methods_unref)

@@ -151,6 +151,14 @@ static void add_file(bh_methods *m, const char *folder, const char *file, const 
 		g_ptr_array_add(m->all, method);
 }
 
+static bh_methods *new_set(void)
+{
+	bh_methods *m = g_new0(bh_methods, 1);
+	m->refs = 1;
+	m->all = g_ptr_array_new_with_free_func(unref_method);
+	return m;
+}
+
 bh_methods *bh_methods_load(const char *folder, const bh_methods *previous, GPtrArray *ret_broken, GError **error)
 {
 	DIR *dir = opendir(folder);
@@ -161,13 +169,41 @@ bh_methods *bh_methods_load(const char *folder, const bh_methods *previous, GPtr
 		return NULL;
 	}
 
-	bh_methods *m = g_new0(bh_methods, 1);
-	m->refs = 1;
-	m->all = g_ptr_array_new_with_free_func(unref_method);
+	bh_methods *m = new_set();
 	for (struct dirent *entry = readdir(dir); entry; entry = readdir(dir))
 		if (is_method_file(entry->d_name))
 			add_file(m, folder, entry->d_name, previous, ret_broken);
 	closedir(dir);
 	g_ptr_array_sort(m->all, compare_names);
 	return m;
+}
+
+bh_methods *bh_methods_load_file(const char *path, GError **error)
+{
+	g_autofree char *folder = g_path_get_dirname(path);
+	g_autofree char *file = g_path_get_basename(path);
+	size_t stem = g_str_has_suffix(file, SUFFIX) ? strlen(file) - strlen(SUFFIX) : 0; /* without it: no name */
+	g_autofree char *name = g_strndup(file, stem);
+
+	bh_method *method = load_file(folder, file, name, NULL, error);
+	if (!method)
+		return NULL;
+	bh_methods *m = new_set();
+	g_ptr_array_add(m->all, method);
+	return m;
+}
+
+char *bh_methods_folder(const char *setting)
+{
+	if (*setting)
+		return g_strdup(setting);
+	g_autofree char *self = g_file_read_link("/proc/self/exe", NULL);
+	g_autofree char *bin = g_path_get_dirname(self ? self : ".");
+	const char *const places[] = {"../share/bellhop/methods", "../../methods", "../methods"};
+	for (size_t i = 0; i < G_N_ELEMENTS(places); i++) {
+		g_autofree char *folder = g_build_filename(bin, places[i], NULL);
+		if (g_file_test(folder, G_FILE_TEST_IS_DIR))
+			return g_canonicalize_filename(folder, NULL);
+	}
+	return g_strdup("methods");
 }

@@ -166,24 +166,9 @@ static bool open_store(house *h, GError **error)
 	return true;
 }
 
-static char *methods_folder(const bh_settings *s)
-{
-	if (*s->methods_dir)
-		return g_strdup(s->methods_dir);
-	g_autofree char *self = g_file_read_link("/proc/self/exe", NULL);
-	g_autofree char *bin = g_path_get_dirname(self ? self : ".");
-	const char *const places[] = {"../share/bellhop/methods", "../../methods", "../methods"};
-	for (size_t i = 0; i < G_N_ELEMENTS(places); i++) {
-		g_autofree char *folder = g_build_filename(bin, places[i], NULL);
-		if (g_file_test(folder, G_FILE_TEST_IS_DIR))
-			return g_canonicalize_filename(folder, NULL);
-	}
-	return g_strdup("methods");
-}
-
 static bh_methods *load_methods(const bh_settings *s, const bh_methods *previous, GError **error)
 {
-	g_autofree char *folder = methods_folder(s);
+	g_autofree char *folder = bh_methods_folder(s->methods_dir);
 	g_autoptr(GPtrArray) broken = g_ptr_array_new_with_free_func(g_free);
 	bh_methods *methods = bh_methods_load(folder, previous, broken, error);
 	for (guint i = 0; i < broken->len; i++)

@@ -46,6 +46,17 @@ static void what_follows_the_scheme_of_a_header_is_hidden(void)
 	bh_hidden_free(hidden);
 }
 
+static void a_header_is_shown_or_masked_and_hidden_elsewhere(void)
+{
+	bh_hidden *hidden = NULL;
+	g_autoptr(GString) lines = g_string_new(NULL);
+	bh_hidden_append_header(&hidden, "Content-Type: application/json", lines);
+	bh_hidden_append_header(&hidden, "X-Key: 0123456789", lines);
+	g_assert_cmpstr(lines->str, ==, "Content-Type: application/jsonX-Key: ***");
+	assert_masked(hidden, "application/json 0123456789", "application/json ***");
+	bh_hidden_free(hidden);
+}
+
 static void nothing_hidden_changes_nothing(void)
 {
 	bh_hidden *hidden = NULL;
@@ -62,6 +73,7 @@ int main(int argc, char **argv)
 	TEST(what_is_hidden_is_masked_wherever_it_stands);
 	TEST(the_beginning_of_another_one_leaves_no_rest_of_it);
 	TEST(what_follows_the_scheme_of_a_header_is_hidden);
+	TEST(a_header_is_shown_or_masked_and_hidden_elsewhere);
 	TEST(nothing_hidden_changes_nothing);
 	return g_test_run();
 }
