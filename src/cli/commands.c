@@ -108,7 +108,8 @@ static const bh_option RECOVERY_LIST[] = {
 static const bh_option DELIVERY_LIST[] = {
 	{"webhook", "ID", "Only to this webhook"},
 	{"event", "ID", "Only of this event"},
-	{"state", "STATE", "Only in this state: pending, held, delivered, gone, exhausted, coalesced or cancelled"},
+	{"state", "STATE", "Only in this state: pending, held, delivered, gone, exhausted, coalesced, filtered or "
+	                   "cancelled"},
 	{NULL},
 };
 
@@ -128,6 +129,8 @@ static const bh_option WEBHOOK_LIST[] = {
 	{"method", "METHOD", "How to authenticate and send: none, basic, or one of your own; see `bellhop method list`"}, \
 	{"set", "KEY=VALUE", "A setting of the method; VALUE may be @FILE, or - for standard input, which keeps passwords " \
 	                     "out of the shell's history", .many = true}, \
+	{"script", "SCRIPT", "Its own script, Lua text or @FILE: `accepts` decides which events it gets, `transform` changes " \
+	                     "what is sent; none takes it away"}, \
 	{"events", "LIST", "What it gets: types, groups, prefixes such as booking_*, * for all; commas between", .many = true}, \
 	{"property", "ID", "Only events about this property", .many = true}, \
 	{"shape", "SHAPE", "How the body is written: standard or jomres"}, \
@@ -175,6 +178,15 @@ static const bh_option WEBHOOK_SET[] = {
 static const bh_option WEBHOOK_TEST[] = {
 	{"enable", NULL, "Enable the webhook if the test is delivered; if it fails, all stays as it is. Waits for that"},
 	{"held", "WHICH", "On enabling, of what was held: send all, the newest only, none, or keep them held"},
+	{NULL},
+};
+
+static const bh_option WEBHOOK_DRY_RUN[] = {
+	{"script", "SCRIPT", "Try this script, Lua text or @FILE, instead of the webhook's; none: without one"},
+	{"event", "ID", "Try it with this stored event, instead of the newest that the webhook would get", .many = true},
+	{"type", "TYPE", "Only events of this type"},
+	{"limit", "N", "With how many events at most, 1 to 100 (20)"},
+	{"full", NULL, "The whole body of each"},
 	{NULL},
 };
 
@@ -366,6 +378,13 @@ const bh_command BH_COMMANDS[] = {
 	 "bellhop webhook test whk_04f2k8m1q7zr0 --wait\n"
 	 "bellhop webhook test whk_04f2k8m1q7zr0 --enable --held newest",
 	 bh_run_webhook_test},
+	{"webhook dry-run", "ID [--script @FILE] [--event ID]... [options]", 1, 1, DATA, WEBHOOK_DRY_RUN,
+	 "Tries a webhook's own script with stored events; sends nothing",
+	 "Says of each event whether it would be sent, filtered or in error, and how its body would be changed, by the "
+	 "method's and the webhook's own `accepts` and `transform`. Nothing is sent or stored. Exit code 1 if one is in error.",
+	 "bellhop webhook dry-run whk_04f2k8m1q7zr0 --script @script.lua\n"
+	 "bellhop webhook dry-run whk_04f2k8m1q7zr0 --type booking_added --full",
+	 bh_run_webhook_dry_run},
 	{"webhook secret", "ID", 1, 1, DATA, NULL,
 	 "Prints the signing secret, and nothing else", NULL,
 	 "bellhop listen --port 9000 --secret \"$(bellhop webhook secret whk_04f2k8m1q7zr0)\"",
@@ -506,13 +525,19 @@ const bh_command BH_COMMANDS[] = {
 	 bh_run_type_remove},
 
 	{"method list", "", 0, 0, LIST, NULL,
-	 "Lists the methods", NULL,
+	 "Lists the methods, and the files that are broken", NULL,
 	 "bellhop method list",
 	 bh_run_method_list},
 	{"method show", "METHOD", 1, 1, DATA, NULL,
 	 "Shows a method with the settings that it takes", NULL,
 	 "bellhop method show basic",
 	 bh_run_method_show},
+	{"method reload", "", 0, 0, DATA, NULL,
+	 "Has the methods folder read again",
+	 "What has changed counts from the next attempt on. Of a file that is broken the version before it stays at work; "
+	 "then the exit code is 1.",
+	 "bellhop method reload",
+	 bh_run_method_reload},
 
 	{"verify", "--secret SECRET [--headers FILE | --id ... --timestamp ... --signature ...] [FILE | -]", 0, 1,
 	 BH_PRINTS_DATA, VERIFY,

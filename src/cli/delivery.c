@@ -51,6 +51,7 @@ static const bh_view_row ATTEMPTS[] = {
 };
 
 static const bh_view_row PHASES[] = {
+	{"cause", "cause"},
 	{"address", "address"},
 	{"HTTP", "http_version"},
 	{"DNS", "dns_us", BH_VIEW_SPAN},

@@ -32,13 +32,14 @@ bh_exit bh_run_delivery_show(bh_call *call, GError **error);
 bh_exit bh_run_delivery_retry(bh_call *call, GError **error);
 bh_exit bh_run_delivery_cancel(bh_call *call, GError **error);
 
-/* webhook.c, webhook_test.c */
+/* webhook.c, webhook_test.c, webhook_dry_run.c */
 bh_exit bh_run_webhook_list(bh_call *call, GError **error);
 bh_exit bh_run_webhook_show(bh_call *call, GError **error);
 bh_exit bh_run_webhook_add(bh_call *call, GError **error);
 bh_exit bh_run_webhook_set(bh_call *call, GError **error);
 bh_exit bh_run_webhook_remove(bh_call *call, GError **error);
 bh_exit bh_run_webhook_test(bh_call *call, GError **error);
+bh_exit bh_run_webhook_dry_run(bh_call *call, GError **error);
 bh_exit bh_run_webhook_secret(bh_call *call, GError **error);
 bh_exit bh_run_webhook_rotate(bh_call *call, GError **error);
 
@@ -65,8 +66,13 @@ bh_exit bh_run_type_list(bh_call *call, GError **error);
 bh_exit bh_run_type_show(bh_call *call, GError **error);
 bh_exit bh_run_type_add(bh_call *call, GError **error);
 bh_exit bh_run_type_remove(bh_call *call, GError **error);
+
+/* method.c, method_check.c, method_try.c */
 bh_exit bh_run_method_list(bh_call *call, GError **error);
 bh_exit bh_run_method_show(bh_call *call, GError **error);
+bh_exit bh_run_method_reload(bh_call *call, GError **error);
+bh_exit bh_run_method_check(bh_call *call, GError **error);
+bh_exit bh_run_method_try(bh_call *call, GError **error);
 
 /* listen.c, verify.c */
 bh_exit bh_run_listen(bh_call *call, GError **error);

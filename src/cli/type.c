@@ -1,11 +1,9 @@
-/* What the catalogue knows (event types) and how webhooks are sent (methods). */
-#include "base/error.h"
+/* What the catalogue knows: event types. */
 #include "cli/call.h"
 #include "cli/input.h"
 #include "cli/member.h"
 #include "cli/object.h"
 #include "cli/run.h"
-#include "cli/text.h"
 
 static const bh_view_row TYPES[] = {
 	{"TYPE", "name"},
@@ -19,22 +17,6 @@ static const bh_view_row TYPE[] = {
 	{"description", "description"},           {"group", "group"},
 	{"fields", "fields", BH_VIEW_LIST},       {"removed at the door", "sensitive", BH_VIEW_LIST},
 	{"built in", "built_in", BH_VIEW_YES_NO}, {NULL},
-};
-
-static const bh_view_row METHODS[] = {
-	{"METHOD", "name"},
-	{"TITLE", "title", .shrinks = true},
-	{NULL},
-};
-
-static const bh_view_row FIELDS[] = {
-	{"FIELD", "key"},
-	{"FORMAT", "format"},
-	{"REQUIRED", "required", BH_VIEW_YES_NO},
-	{"DEFAULT", "default", .shrinks = true},
-	{"TITLE", "title", .shrinks = true},
-	{"HELP", "help", .wraps = true},
-	{NULL},
 };
 
 static char *type_path(const bh_call *call)
@@ -122,52 +104,5 @@ bh_exit bh_run_type_remove(bh_call *call, GError **error)
 	if (!reply)
 		return BH_EXIT_FAILED;
 	bh_printf("removed event type %s\n", bh_args_operand(call->args, 0));
-	return BH_EXIT_DONE;
-}
-
-bh_exit bh_run_method_list(bh_call *call, GError **error)
-{
-	g_autoptr(GString) path = g_string_new("/v1/methods");
-	return bh_call_list(call, "list the methods", path, METHODS, "No methods: is the setting methods_dir right?",
-			    error);
-}
-
-static void append_notes(const bh_reply *reply, GString *out)
-{
-	g_autofree char *notes = bh_member_text(reply->json, 0, "notes");
-	if (!notes)
-		return;
-	g_autofree char *shown = bh_text_visible(bh_span_of(notes), true);
-	g_autoptr(GPtrArray) lines = bh_text_wrap(shown, 78);
-	for (guint i = 0; i < lines->len; i++)
-		g_string_append_printf(out, "  %s\n", (const char *)lines->pdata[i]);
-}
-
-bh_exit bh_run_method_show(bh_call *call, GError **error)
-{
-	const char *name = bh_args_operand(call->args, 0);
-	g_autofree char *escaped = bh_path_escape(name);
-	g_autofree char *path = g_strdup_printf("/v1/methods/%s", escaped);
-	g_autofree char *what = g_strdup_printf("show method \"%s\"", name);
-	g_autoptr(bh_reply) reply = bh_call_get(call, what, path, error);
-	if (!reply)
-		return BH_EXIT_FAILED;
-	if (call->json) {
-		bh_print_body(reply);
-		return BH_EXIT_DONE;
-	}
-
-	g_autoptr(GString) out = g_string_new(NULL);
-	g_autoptr(bh_table) table = bh_view_table(FIELDS);
-	g_autofree char *title = bh_member_shown(reply->json, 0, "title");
-	bh_heading(call, out, "method", name);
-	g_string_append_printf(out, "  %s\n", title ? title : "");
-	append_notes(reply, out);
-	uint32_t fields = bh_member(reply->json, 0, "fields");
-	for (uint32_t f = bh_first_item(reply->json, fields); f != BH_JSON_NONE;
-	     f = bh_json_next(reply->json, fields, f))
-		bh_view_add(&call->view, table, reply->json, f, FIELDS);
-	bh_table_print(table, call->view.screen, 2, out);
-	bh_print(out);
 	return BH_EXIT_DONE;
 }

@@ -10,9 +10,9 @@ bh_paint bh_state_paint(const char *state)
 	static const struct {
 		const char *state;
 		bh_paint paint;
-	} paints[] = {{"delivered", BH_GOOD},  {"pending", BH_WARN}, {"held", BH_WARN},
-		      {"exhausted", BH_BAD},   {"gone", BH_BAD},     {"coalesced", BH_FAINT},
-		      {"cancelled", BH_FAINT}, {"running", BH_WARN}, {"done", BH_GOOD}};
+	} paints[] = {{"delivered", BH_GOOD}, {"pending", BH_WARN},    {"held", BH_WARN},      {"exhausted", BH_BAD},
+		      {"gone", BH_BAD},       {"coalesced", BH_FAINT}, {"filtered", BH_FAINT}, {"cancelled", BH_FAINT},
+		      {"running", BH_WARN},   {"done", BH_GOOD}};
 	for (size_t i = 0; i < G_N_ELEMENTS(paints); i++)
 		if (strcmp(paints[i].state, state) == 0)
 			return paints[i].paint;
@@ -83,6 +83,22 @@ void bh_view_json(const bh_json *json, uint32_t node, int indent, int width, GSt
 			g_string_append_c(out, ',');
 	}
 	g_string_append_printf(out, "\n%*s%c", indent, "", object ? '}' : ']');
+}
+
+void bh_view_payload(const bh_view *view, bh_span body, int indent, GString *out)
+{
+	g_autoptr(bh_json) json = bh_json_new();
+	if (body.size && bh_json_parse(json, body, NULL)) {
+		g_string_append_printf(out, "%*s", indent, "");
+		bh_view_json(json, 0, indent, view->screen.width, out);
+		g_string_append_c(out, '\n');
+		return;
+	}
+	g_autofree char *shown = bh_text_visible(body, true);
+	g_auto(GStrv) lines = g_strsplit(shown, "\n", -1);
+	for (char **line = lines; *line; line++)
+		if (**line || line[1]) /* not the nothing after the last line feed */
+			g_string_append_printf(out, "%*s%s\n", indent, "", *line);
 }
 
 void bh_view_block(const bh_view *view, const bh_json *json, uint32_t object, const char *member, GString *out)

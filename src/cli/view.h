@@ -5,6 +5,7 @@
 #pragma once
 
 #include "base/json.h"
+#include "base/span.h"
 #include "base/time.h"
 #include "cli/table.h"
 
@@ -55,6 +56,12 @@ bh_paint bh_state_paint(const char *state);
  * ours. Short values stay on one line. Characters that could act on a terminal are written \u001b.
  */
 void bh_view_json(const bh_json *json, uint32_t node, int indent, int width, GString *out);
+
+/*
+ * A body for reading, each line indented: JSON as above, else its lines, safe to show. It ends with a line feed; nothing for an
+ * empty one.
+ */
+void bh_view_payload(const bh_view *view, bh_span body, int indent, GString *out);
 
 /* The member's name on a line, and indented below it its value as above. Nothing when it is missing or null. */
 void bh_view_block(const bh_view *view, const bh_json *json, uint32_t object, const char *member, GString *out);

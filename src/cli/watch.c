@@ -220,10 +220,11 @@ bool bh_watch_time_is_over(const bh_watch *watch)
 
 /* --- Telling ------------------------------------------------------------------------------- */
 
+/* Whoever asked for it is not waiting for it: it arrived, a newer one went in its place, or a condition does not want it. */
 static bool was_served(const bh_watched *row)
 {
-	return !row->delivery ||
-	       (row->state && (strcmp(row->state, "delivered") == 0 || strcmp(row->state, "coalesced") == 0));
+	static const char *const well[] = {"delivered", "coalesced", "filtered", NULL};
+	return !row->delivery || (row->state && g_strv_contains(well, row->state));
 }
 
 bh_exit bh_watch_result(const bh_watch *watch)
@@ -272,7 +273,7 @@ static void add_line(const bh_watch *watch, bh_table *table, const bh_watched *r
 static void print_counts(const bh_watch *watch)
 {
 	static const char *const states[] = {"delivered", "pending",   "held",     "exhausted",
-					     "gone",      "coalesced", "cancelled"};
+					     "gone",      "coalesced", "filtered", "cancelled"};
 	g_autoptr(GString) line = g_string_new(NULL);
 	for (size_t s = 0; s < G_N_ELEMENTS(states); s++) {
 		guint count = 0;

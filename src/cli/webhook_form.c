@@ -182,6 +182,19 @@ static bool fill_secret(const bh_args *args, GString *body, GError **error)
 	return secret != NULL;
 }
 
+bool bh_form_fill_script(const bh_args *args, GString *body, GError **error)
+{
+	const char *given = bh_args_one(args, "script");
+	if (!given)
+		return true;
+	g_autofree char *script = bh_input_text(given, "--script", error);
+	if (strcmp(given, "none") == 0)
+		bh_object_raw(body, "script", bh_span_of("null"));
+	else
+		bh_object_text(body, "script", script);
+	return script != NULL;
+}
+
 /* Two switches for one member: at most one of them. */
 static bool fill_switch(const bh_args *args, GString *body, const char *on, const char *off, const char *member,
 			GError **error)
@@ -198,7 +211,7 @@ static bool fill_switch(const bh_args *args, GString *body, const char *on, cons
 
 static bool only_one_from_standard_input(const bh_args *args, GError **error)
 {
-	static const char *const whole[] = {"secret", "tls-ca", "tls-cert", "tls-key"};
+	static const char *const whole[] = {"secret", "tls-ca", "tls-cert", "tls-key", "script"};
 	guint count = 0;
 	for (size_t i = 0; i < G_N_ELEMENTS(whole); i++)
 		count += g_strcmp0(bh_args_one(args, whole[i]), "-") == 0;
@@ -226,6 +239,7 @@ bool bh_form_fill(const bh_args *args, const bh_json *methods, uint32_t method, 
 		bh_object_words(body, "events", bh_args_all(args, "events"));
 	return only_one_from_standard_input(args, error) && fill_settings(args, methods, method, body, error) &&
 	       fill_headers(args, body, error) && fill_timeout(args, body, error) && fill_secret(args, body, error) &&
+	       bh_form_fill_script(args, body, error) &&
 	       fill_switch(args, body, "full-payload", "thin-payload", "full_payload", error) &&
 	       fill_switch(args, body, "enable", "disable", "enabled", error) && bh_form_fill_pace(args, body, error) &&
 	       bh_form_fill_tls(args, body, error);

@@ -13,6 +13,9 @@ bool bh_form_fill(const bh_args *args, const bh_json *methods, uint32_t method, 
 bool bh_form_fill_pace(const bh_args *args, GString *body, GError **error);
 bool bh_form_fill_tls(const bh_args *args, GString *body, GError **error);
 
+/* --script: @FILE or the text itself; `none` takes it away. False: it could not be read. */
+bool bh_form_fill_script(const bh_args *args, GString *body, GError **error);
+
 /* Does the form's method matter, so that it must be looked up first? */
 bool bh_form_needs_method(const bh_args *args);
 

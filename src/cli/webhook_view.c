@@ -124,6 +124,12 @@ static char *warning_words(const bh_view *view, const bh_json *json, uint32_t we
 	return NULL;
 }
 
+static char *script_words(const bh_view *view, const bh_json *json, uint32_t webhook)
+{
+	g_autofree char *script = bh_member_text(json, webhook, "script");
+	return script ? bh_text_visible(bh_span_of(script), true) : NULL;
+}
+
 /* --- Rows ---------------------------------------------------------------------------------- */
 
 #define SITES_OWN "the site's own"
@@ -145,6 +151,7 @@ const bh_view_row BH_WEBHOOK_VIEW[] = {
 	{"manager", "manager_id", .absent = SITES_OWN ": it gets the events of every manager"},
 	{"method", "method"},
 	{"settings", "settings", BH_VIEW_PAIRS},
+	{"own script", NULL, BH_VIEW_WORDS, .words = script_words},
 	{"shape", "shape"},
 	{"events", "events", BH_VIEW_LIST},
 	{"properties", "properties", BH_VIEW_LIST, "all of the manager's"},
