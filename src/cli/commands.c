@@ -264,6 +264,11 @@ static const bh_option VERIFY[] = {
 	{NULL},
 };
 
+static const bh_option METHOD_CHECK[] = {
+	{"config", "FILE", "Read settings from this file, as serve would: methods_dir is where METHOD lies"},
+	{NULL},
+};
+
 /* --- The table ----------------------------------------------------------------------------- */
 
 const bh_noun BH_NOUNS[] = {
@@ -538,6 +543,13 @@ const bh_command BH_COMMANDS[] = {
 	 "then the exit code is 1.",
 	 "bellhop method reload",
 	 bh_run_method_reload},
+	{"method check", "FILE | METHOD", 1, 1, BH_PRINTS_DATA, METHOD_CHECK,
+	 "Checks a method file: reads it, runs it, looks at its form",
+	 "Needs no server. What the engine would refuse is named with its line, and the exit code is 1; what is surely not "
+	 "meant, such as a field that nothing looks at, is warned of. METHOD is one of the methods folder.",
+	 "bellhop method check acme.lua\n"
+	 "bellhop method check basic",
+	 bh_run_method_check},
 
 	{"verify", "--secret SECRET [--headers FILE | --id ... --timestamp ... --signature ...] [FILE | -]", 0, 1,
 	 BH_PRINTS_DATA, VERIFY,
