@@ -80,7 +80,7 @@ typedef struct bh_attempt_row {
 	bh_usec started_at;
 	bh_usec dns, connect, tls, first_byte, total; /* microseconds since the start; -1: not reached */
 	const char *outcome;      /* "delivered", "failed", "gone", "refused", "unknown" */
-	const char *cause;        /* "" or "timeout", "dns", "connect", "tls", "protocol", "guard", "script", "credentials", "status", "crash" */
+	const char *cause;        /* "" or "timeout", "dns", "connect", "tls", "protocol", "guard", "script", "credentials", "status", "crash", "proxy", "token", "lookup" */
 	const char *sentence;     /* for the owner: what happened and what to do */
 	int status;               /* HTTP status; 0: none */
 	const char *http_version; /* "1.1", "2"; "" none */
@@ -176,7 +176,7 @@ typedef struct bh_write {
 
 	/*
 	 * RECORD. Compare-and-set: applies from PENDING, and from HELD if `state` is final; else the attempt alone is kept, and it
-	 * is a CONFLICT. To COALESCED (without an attempt): only while `superseded_by` is PENDING, DELIVERED or COALESCED
+	 * is a CONFLICT. To FILTERED as to any final state, without an attempt. To COALESCED (without an attempt): only while `superseded_by` is PENDING, DELIVERED or COALESCED
 	 * itself (else CONFLICT, nothing is kept); one that is PENDING becomes due by `at` unless it has been attempted or is
 	 * blocked, and then stands in `due`.
 	 */

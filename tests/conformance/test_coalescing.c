@@ -4,14 +4,19 @@
 #include "base/error.h"
 
 /* Who stands for it when its turn comes, a minute after all were due. */
-static bh_id superseding_at(house *h, bh_id id, bh_usec now)
+static bh_id superseding_below(house *h, bh_id id, bh_usec now, bh_id before)
 {
 	bh_id found = -1;
 	g_autoptr(GError) error = NULL;
 
-	g_assert_true(bh_reader_superseding(h->reader, id, now, 0, &found, &error));
+	g_assert_true(bh_reader_superseding(h->reader, id, now, before, &found, &error));
 	g_assert_no_error(error);
 	return found;
+}
+
+static bh_id superseding_at(house *h, bh_id id, bh_usec now)
+{
+	return superseding_below(h, id, now, 0);
 }
 
 static bh_id superseding(house *h, bh_id id)
@@ -69,15 +74,40 @@ static void the_newest_of_a_coalescing_key_is_found(void)
 	house_close(h);
 }
 
-/* What waits or was delivered is newer news; what failed, was cancelled or is held is none. */
+/* A candidate that would be filtered is passed over: who asks goes on below it, until nobody is left. */
+static void below_a_candidate_the_next_newest_is_found(void)
+{
+	house *h = house_open();
+	bh_usec now = NOON + BH_MINUTE;
+	bh_id old = keyed_in(h, 71, NULL, "price"), delivered = keyed_in(h, 71, NULL, "price");
+	bh_id waiting = keyed_in(h, 71, NULL, "price"), other_key = keyed_in(h, 71, NULL, "photo");
+	bh_id due = keyed_in(h, 71, NULL, "price"), newest = keyed_in(h, 71, NULL, "price");
+	apply_and_free(h, note_record(delivered, 1, BH_STATE_DELIVERED, 1, 0));
+	apply_and_free(h, note_record(waiting, 0, BH_STATE_PENDING, 0, NOON + BH_HOUR));
+	apply_and_free(h, note_record(newest, 0, BH_STATE_PENDING, 0, NOON + BH_HOUR));
+
+	g_assert_cmpint(superseding_below(h, old, now, 0), ==, due);
+	g_assert_cmpint(superseding_below(h, old, now, newest), ==, due);
+	g_assert_cmpint(superseding_below(h, old, now, due), ==,
+			delivered); /* goes before one that waits for its time */
+	g_assert_cmpint(superseding_below(h, old, now, other_key), ==, delivered);
+	g_assert_cmpint(superseding_below(h, old, now, delivered), ==, 0);
+	g_assert_cmpint(superseding_below(h, old, now, old), ==, 0);
+	g_assert_cmpint(superseding_below(h, waiting, now, due), ==, 0);
+	g_assert_cmpint(superseding_below(h, delivered, now, due), ==, waiting);
+	house_close(h);
+}
+
+/* What waits or was delivered is newer news; what failed, was cancelled, filtered or is held is none. */
 static void only_what_waits_or_was_delivered_supersedes(void)
 {
 	static const struct {
 		bh_state state;
 		bool supersedes;
 	} rows[] = {
-		{BH_STATE_PENDING, true}, {BH_STATE_DELIVERED, true},  {BH_STATE_HELD, false},
-		{BH_STATE_GONE, false},   {BH_STATE_EXHAUSTED, false}, {BH_STATE_CANCELLED, false},
+		{BH_STATE_PENDING, true},   {BH_STATE_DELIVERED, true},  {BH_STATE_HELD, false},
+		{BH_STATE_GONE, false},     {BH_STATE_EXHAUSTED, false}, {BH_STATE_CANCELLED, false},
+		{BH_STATE_FILTERED, false},
 	};
 
 	for (size_t i = 0; i < G_N_ELEMENTS(rows); i++) {
@@ -190,6 +220,7 @@ static void what_is_out_of_the_way_itself_supersedes_nothing(void)
 		{BH_STATE_DELIVERED, BH_WRITE_DONE},     {BH_STATE_COALESCED, BH_WRITE_DONE},
 		{BH_STATE_HELD, BH_WRITE_CONFLICT},      {BH_STATE_GONE, BH_WRITE_CONFLICT},
 		{BH_STATE_EXHAUSTED, BH_WRITE_CONFLICT}, {BH_STATE_CANCELLED, BH_WRITE_CONFLICT},
+		{BH_STATE_FILTERED, BH_WRITE_CONFLICT},
 	};
 
 	for (size_t i = 0; i < G_N_ELEMENTS(rows); i++) {
@@ -208,8 +239,8 @@ static void what_is_out_of_the_way_itself_supersedes_nothing(void)
 
 static void what_has_ended_is_not_coalesced(void)
 {
-	static const bh_state ends[] = {BH_STATE_DELIVERED, BH_STATE_GONE, BH_STATE_EXHAUSTED, BH_STATE_COALESCED,
-					BH_STATE_CANCELLED};
+	static const bh_state ends[] = {BH_STATE_DELIVERED, BH_STATE_GONE,      BH_STATE_EXHAUSTED,
+					BH_STATE_COALESCED, BH_STATE_CANCELLED, BH_STATE_FILTERED};
 	house *h = house_open();
 	g_autoptr(note) newer = note_keyed(71, NULL, "price");
 	newer->made[0]->due_at = NOON + BH_HOUR;
@@ -237,6 +268,7 @@ void add_coalescing_tests(void)
 {
 	g_test_add_func("/store/coalescing/on-its-way", one_on_its_way_goes_before_a_newer_one_that_waits_for_its_time);
 	g_test_add_func("/store/coalescing/newest", the_newest_of_a_coalescing_key_is_found);
+	g_test_add_func("/store/coalescing/below", below_a_candidate_the_next_newest_is_found);
 	g_test_add_func("/store/coalescing/which_supersede", only_what_waits_or_was_delivered_supersedes);
 	g_test_add_func("/store/coalescing/ends", an_older_one_ends_and_points_at_the_newer_which_is_due_now);
 	g_test_add_func("/store/coalescing/hurried", the_newer_one_is_only_hurried_when_it_may_be);

@@ -6,7 +6,7 @@
 
 static const bh_id ONE_WEBHOOK[] = {71, 0};
 static const bh_state ALL[] = {BH_STATE_PENDING,   BH_STATE_HELD,      BH_STATE_DELIVERED, BH_STATE_GONE,
-			       BH_STATE_EXHAUSTED, BH_STATE_COALESCED, BH_STATE_CANCELLED};
+			       BH_STATE_EXHAUSTED, BH_STATE_COALESCED, BH_STATE_CANCELLED, BH_STATE_FILTERED};
 
 /* The list of the door, once more: what is not in it must be refused. */
 static bool is_allowed(bh_state from, bh_state to)
@@ -30,8 +30,10 @@ static void the_table_of_moves_is_walked_row_by_row(void)
 static void names_of_states_can_be_read_back(void)
 {
 	static const char *const names[] = {"pending",   "held",      "delivered", "gone",
-					    "exhausted", "coalesced", "cancelled"};
+					    "exhausted", "coalesced", "cancelled", "filtered"};
 	bh_state state;
+
+	G_STATIC_ASSERT(G_N_ELEMENTS(names) == G_N_ELEMENTS(ALL));
 
 	for (size_t i = 0; i < G_N_ELEMENTS(ALL); i++) {
 		g_assert_cmpstr(bh_state_name(ALL[i]), ==, names[i]);

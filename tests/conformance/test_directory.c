@@ -213,6 +213,25 @@ static void order_coalescing_rate_and_tls_of_a_webhook_come_back(void)
 	house_close(h);
 }
 
+/* Byte for byte, and gone when it is put again without. */
+static void the_script_of_a_webhook_comes_back(void)
+{
+	static const char script[] =
+		"-- Grüße, \"O'Hara\" %s \\n\r\nreturn {\n\taccepts = function() return true end,\n}\n";
+	house *h = house_open();
+	g_autoptr(note) n = put_webhook(71, NULL);
+	n->change.webhook->script = g_strdup(script);
+	apply(h, n);
+
+	g_autoptr(bh_snapshot) s = load(h);
+	g_assert_cmpstr(bh_snapshot_webhook(s, 71)->script, ==, script);
+
+	apply_and_free(h, put_webhook(71, NULL));
+	g_autoptr(bh_snapshot) later = load(h);
+	g_assert_null(bh_snapshot_webhook(later, 71)->script);
+	house_close(h);
+}
+
 static void what_a_webhook_does_not_have_stays_away(void)
 {
 	house *h = house_open();
@@ -224,6 +243,7 @@ static void what_a_webhook_does_not_have_stays_away(void)
 	g_assert_null(w->manager_id);
 	g_assert_null(w->properties);
 	g_assert_null(w->channel_id);
+	g_assert_null(w->script);
 	g_assert_null(w->headers);
 	g_assert_null(w->old_secret);
 	g_assert_cmpint(w->disabled, ==, BH_ENABLED);
@@ -451,6 +471,7 @@ void add_directory_tests(void)
 	g_test_add_func("/store/directory/property_removed", a_removed_property_leaves_its_managers);
 	g_test_add_func("/store/directory/webhook", a_webhook_comes_back_with_all_it_has);
 	g_test_add_func("/store/directory/webhook_pace_and_tls", order_coalescing_rate_and_tls_of_a_webhook_come_back);
+	g_test_add_func("/store/directory/webhook_script", the_script_of_a_webhook_comes_back);
 	g_test_add_func("/store/directory/webhook_without", what_a_webhook_does_not_have_stays_away);
 	g_test_add_func("/store/directory/webhook_again", a_webhook_put_again_is_replaced_and_a_removed_one_is_gone);
 	g_test_add_func("/store/directory/keys", keys_come_back_and_go);

@@ -104,8 +104,8 @@ static void write_all(model *m)
 
 static void end_some(model *m)
 {
-	static const bh_state ends[] = {BH_STATE_HELD,      BH_STATE_DELIVERED, BH_STATE_GONE,
-					BH_STATE_EXHAUSTED, BH_STATE_COALESCED, BH_STATE_CANCELLED};
+	static const bh_state ends[] = {BH_STATE_HELD,      BH_STATE_DELIVERED, BH_STATE_GONE,    BH_STATE_EXHAUSTED,
+					BH_STATE_COALESCED, BH_STATE_CANCELLED, BH_STATE_FILTERED};
 	g_autoptr(GPtrArray) notes = g_ptr_array_new_with_free_func((GDestroyNotify)note_free);
 	g_autoptr(GError) error = NULL;
 	bh_id last = g_array_index(m->events, model_event, m->events->len - 1).delivery; /* stays pending */
@@ -213,7 +213,8 @@ static void ask_for_deliveries(model *m)
 					  BH_STATE_GONE,
 					  BH_STATE_EXHAUSTED,
 					  BH_STATE_COALESCED,
-					  BH_STATE_CANCELLED};
+					  BH_STATE_CANCELLED,
+					  BH_STATE_FILTERED};
 	bh_id webhooks[5];
 	bh_list list = {.state = states[below(m, G_N_ELEMENTS(states))], .limit = (size_t)below(m, 120)};
 

@@ -140,6 +140,7 @@ static void a_schema_that_was_released_stays_as_it_is(void)
 {
 	static const char *const sums[] = {
 		"c4227236b3cae26e87db35c78a2120207b31a273b56554b0a5d92d0d2afe146e",
+		"5c8273e150f4b5177319e4ba07d873c922449987fe8e8731723e2a56e5281f2e",
 	};
 
 	for (size_t i = 0; i < G_N_ELEMENTS(sums); i++) {
@@ -160,7 +161,8 @@ static const char ROWS_OF_SCHEMA_1[] =
 	"INSERT INTO manager (id, name, role, created_at, updated_at) VALUES ('17', 'Renate', 'manager', 1, 1);"
 	"PRAGMA application_id = 0x42454c4c; PRAGMA user_version = 1";
 
-static void make_schema_1(house *h)
+/* The first `version` steps of the schema, and rows that were made with it. */
+static void make_schema(house *h, unsigned version, const char *rows)
 {
 	static const char *const names[] = {"bellhop.db", "bellhop.db-wal", "bellhop.db-shm"};
 
@@ -168,8 +170,9 @@ static void make_schema_1(house *h)
 		g_autofree char *path = house_path(h, names[i]);
 		(void)g_remove(path); /* the log is gone already if it was closed well */
 	}
-	run_sql(h, "bellhop.db", bh_migrations[0]);
-	run_sql(h, "bellhop.db", ROWS_OF_SCHEMA_1);
+	for (unsigned i = 0; i < version; i++)
+		run_sql(h, "bellhop.db", bh_migrations[i]);
+	run_sql(h, "bellhop.db", rows);
 }
 
 static void assert_works(house *h)
@@ -190,7 +193,7 @@ static void a_database_of_schema_1_is_brought_up_and_works(void)
 {
 	house *h = house_open();
 	house_shut(h);
-	make_schema_1(h);
+	make_schema(h, 1, ROWS_OF_SCHEMA_1);
 
 	house_unshut(h);
 
@@ -219,6 +222,37 @@ static void a_database_of_schema_1_is_brought_up_and_works(void)
 	g_assert_cmpint(recovered->state, ==, BH_STATE_PENDING);
 	g_assert_nonnull(bh_snapshot_manager(s, "17"));
 	g_assert_nonnull(bh_snapshot_webhook(s, 71));
+	house_close(h);
+}
+
+/* What the version before scripts left of one webhook, its secret sealed with this house's key. */
+static const char ROWS_OF_SCHEMA_2[] =
+	"INSERT INTO webhook (id, revision, name, method, settings, shape, events, full_payload, total_timeout, secret,"
+	" old_secret_until, disabled, disabled_at, created_at, updated_at, order_by)"
+	" VALUES (71, 5, 'Locks', 'none', '{}', 'standard', '[\"*\"]', 0, 0, '%s', 0, NULL, 0, 1, 2, 'property');"
+	"PRAGMA application_id = 0x42454c4c; PRAGMA user_version = 2";
+
+static void a_webhook_of_schema_2_is_without_a_script_and_may_get_one(void)
+{
+	house *h = house_open();
+	g_autofree char *secret = bh_seal(h->sealer, bh_span_of("s3cr3t"), "webhook 71 secret");
+	g_autofree char *rows = g_strdup_printf(ROWS_OF_SCHEMA_2, secret);
+	house_shut(h);
+	make_schema(h, 2, rows);
+
+	house_unshut(h);
+
+	g_autoptr(bh_snapshot) s = bh_store_load_directory(h->store, NULL);
+	const bh_webhook *w = bh_snapshot_webhook(s, 71);
+	g_assert_null(w->script);
+	g_assert_cmpstr(w->order_by, ==, "property");
+	note *n = note_webhook(71, NULL);
+	n->change.webhook->script = g_strdup("return {}");
+	apply_and_free(h, n);
+
+	house_reopen(h);
+	g_autoptr(bh_snapshot) later = bh_store_load_directory(h->store, NULL);
+	g_assert_cmpstr(bh_snapshot_webhook(later, 71)->script, ==, "return {}");
 	house_close(h);
 }
 
@@ -387,6 +421,7 @@ void add_opening_tests(void)
 	g_test_add_func("/store/file/newer_schema", a_newer_schema_is_refused);
 	g_test_add_func("/store/schema/frozen", a_schema_that_was_released_stays_as_it_is);
 	g_test_add_func("/store/schema/from_1", a_database_of_schema_1_is_brought_up_and_works);
+	g_test_add_func("/store/schema/from_2", a_webhook_of_schema_2_is_without_a_script_and_may_get_one);
 	g_test_add_func("/store/file/damaged_directory", a_damaged_row_of_the_directory_is_named);
 	g_test_add_func("/store/file/damaged_words", damaged_words_in_a_row_are_an_error);
 	g_test_add_func("/store/file/other_program", another_programs_database_is_left_alone);

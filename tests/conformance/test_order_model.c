@@ -134,8 +134,8 @@ static void leave(model *m, row *r, bh_state to)
 
 static bh_state any_state_but_coalesced(model *m)
 {
-	static const bh_state states[] = {BH_STATE_PENDING, BH_STATE_DELIVERED, BH_STATE_HELD,
-					  BH_STATE_GONE,    BH_STATE_EXHAUSTED, BH_STATE_CANCELLED};
+	static const bh_state states[] = {BH_STATE_PENDING,   BH_STATE_DELIVERED, BH_STATE_HELD,    BH_STATE_GONE,
+					  BH_STATE_EXHAUSTED, BH_STATE_CANCELLED, BH_STATE_FILTERED};
 
 	return states[below(m, G_N_ELEMENTS(states))];
 }

@@ -214,11 +214,13 @@ static void one_recovery_runs_for_each_webhook(void)
 static void a_recovery_goes_in_steps_from_the_oldest(void)
 {
 	house *h = house_open();
-	bh_id ids[8];
+	bh_id ids[8], filtered = 0;
 	apply_and_free(h, note_webhook(71, NULL));
 	for (size_t i = 0; i < G_N_ELEMENTS(ids); i++) {
 		ids[i] = delivery_in(h, 71, BH_STATE_PENDING);
 		apply_and_free(h, note_record(ids[i], 4, BH_STATE_EXHAUSTED, 4, 0));
+		if (i == 3)
+			filtered = delivery_in(h, 71, BH_STATE_FILTERED); /* nobody wanted it: nothing failed */
 	}
 	bh_id cancelled = delivery_in(h, 71, BH_STATE_CANCELLED), foreign = delivery_in(h, 72, BH_STATE_EXHAUSTED);
 	apply_and_free(h, note_recovery(1001, 71, ids[0], ids[6])); /* not the first, not the last */
@@ -260,6 +262,8 @@ static void a_recovery_goes_in_steps_from_the_oldest(void)
 	g_autoptr(bh_delivery) c = delivery_of(h, cancelled);
 	g_autoptr(bh_delivery) f = delivery_of(h, foreign);
 	g_assert_cmpint(c->state, ==, BH_STATE_CANCELLED);
+	g_autoptr(bh_delivery) unwanted = delivery_of(h, filtered);
+	g_assert_cmpint(unwanted->state, ==, BH_STATE_FILTERED);
 	g_assert_cmpint(f->state, ==, BH_STATE_EXHAUSTED);
 	house_close(h);
 }

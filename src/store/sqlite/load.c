@@ -42,7 +42,7 @@ static const bh_sql LOAD_WEBHOOKS = {
 	"SELECT id, revision, manager_id, name, method, settings, shape, events, properties, channel_id,"
 	" full_payload, total_timeout, headers, secret, old_secret, old_secret_until, disabled,"
 	" disabled_reason, disabled_at, created_at, updated_at, order_by, coalesce, coalesce_fields, rate_requests,"
-	" rate_per, tls_ca, tls_certificate, tls_key, tls_ca_expires_at, tls_certificate_expires_at"
+	" rate_per, tls_ca, tls_certificate, tls_key, tls_ca_expires_at, tls_certificate_expires_at, script"
 	" FROM webhook ORDER BY id",
 };
 static const bh_sql LOAD_KEYS = {
@@ -264,6 +264,7 @@ static bool take_webhook(loading *l, const bh_rows *rows, GError **error)
 	w->name = g_strdup(bh_text_at(rows, 3));
 	w->method = g_strdup(bh_text_at(rows, 4));
 	w->settings = g_strdup(bh_text_at(rows, 5));
+	w->script = g_strdup(bh_text_at(rows, 31));
 	w->channel_id = g_strdup(bh_text_at(rows, 9));
 	w->full_payload = bh_int_at(rows, 10) != 0;
 	w->total_timeout = bh_int_at(rows, 11);

@@ -147,9 +147,9 @@ static const bh_sql PUT_WEBHOOK = {
 	" properties, channel_id, full_payload, total_timeout, headers, secret, old_secret,"
 	" old_secret_until, disabled, disabled_reason, disabled_at, created_at, updated_at, order_by, coalesce,"
 	" coalesce_fields, rate_requests, rate_per, tls_ca, tls_certificate, tls_key, tls_ca_expires_at,"
-	" tls_certificate_expires_at)"
+	" tls_certificate_expires_at, script)"
 	" VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15, ?16, ?17, ?18, ?19, ?20,"
-	" ?21, ?22, ?23, ?24, ?25, ?26, ?27, ?28, ?29, ?30, ?31)",
+	" ?21, ?22, ?23, ?24, ?25, ?26, ?27, ?28, ?29, ?30, ?31, ?32)",
 };
 
 static char *seal_secret(bh_sqlite *s, const bh_webhook *w, const bh_secret *secret, const char *what)
@@ -219,6 +219,7 @@ static bool put_webhook(bh_sqlite *s, const bh_webhook *w, GError **error)
 	bh_bind_text(&rows, 29, tls_key);
 	bh_bind_int(&rows, 30, w->tls_ca_expires_at);
 	bh_bind_int(&rows, 31, w->tls_certificate_expires_at);
+	bh_bind_text(&rows, 32, w->script);
 	return bh_rows_run(&rows, error);
 }
 
