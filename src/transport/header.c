@@ -6,7 +6,8 @@
 #include <string.h>
 
 #define NAME_BYTES_MAX 256
-#define VALUE_BYTES_MAX 4096
+#define VALUE_BYTES_MAX \
+	(16 * 1024) /* a password of 4 KiB after a long name, in base64; a token that lists many groups */
 
 /* A longer wait is none that anybody meant; whoever plans the next try has his own, much lower ceiling. */
 #define RETRY_AFTER_MAX (365 * BH_DAY)
@@ -64,7 +65,7 @@ bool bh_header_check(const char *name, bh_span value, GError **error)
 	if (is_ours(name))
 		return refuse(error, name, "is set by Bellhop itself");
 	if (value.size > VALUE_BYTES_MAX)
-		return refuse(error, name, "the value is longer than 4096 bytes");
+		return refuse(error, name, "the value is longer than 16384 bytes");
 	if (has_control_character(value))
 		return refuse(error, name, "the value holds a control character such as a line break");
 	return true;
