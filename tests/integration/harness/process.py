@@ -49,13 +49,14 @@ class Bellhop:
     `config` is the text of a config file. Nothing is started until start().
     """
 
-    def __init__(self, folder, settings=None, config=None, wrapper=()):
+    def __init__(self, folder, settings=None, config=None, wrapper=(), binary=BINARY):
         self.folder = Path(folder)
         self.folder.mkdir(parents=True, exist_ok=True)
         self.data = self.folder / "var"
         self.config_file = self.folder / "bellhop.conf"
         self.settings = {**TEST_SETTINGS, **(settings or {})}
         self.wrapper = list(wrapper)
+        self.binary = binary
         self.process = None
         self.starts = 0
         self.expect_failure = False
@@ -66,7 +67,7 @@ class Bellhop:
         self.config_file.write_text(text)
 
     def command(self):
-        arguments = [*self.wrapper, str(BINARY), "serve"]
+        arguments = [*self.wrapper, str(self.binary), "serve"]
         if self.config_file.exists():
             arguments += ["--config", str(self.config_file)]
         for name, value in {"data_dir": self.data, "listen": "127.0.0.1:0", **self.settings}.items():
@@ -148,7 +149,7 @@ class Bellhop:
     def run(self, *arguments, input=None, check=True, json_output=False, within=60):
         """Another command of the same binary, pointed at this installation's data folder."""
         done = subprocess.run(
-            [str(BINARY), *arguments], input=input, capture_output=True, text=True, timeout=within, cwd=ROOT,
+            [str(self.binary), *arguments], input=input, capture_output=True, text=True, timeout=within, cwd=ROOT,
             env={**environment(), "BELLHOP_DATA_DIR": str(self.data)},
         )
         assert not SANITIZER_SAYS.search(done.stderr), done.stderr
