@@ -21,6 +21,7 @@ import tempfile
 import time
 
 from engine import Bellhop, allow, drive, drive_command, free_port, wait_for
+from methods import part_methods, show_methods
 from neighbours import part_neighbours, show_neighbours
 
 ROOT = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
@@ -193,9 +194,11 @@ def show(r):
         row("  everything arrived, s after the restart", k["all_arrived_after_restart_s"], "goal 2")
     if "neighbours" in r:
         show_neighbours(r["neighbours"], row)
+    if "methods" in r:
+        show_methods(r["methods"], row)
 
 
-PARTS = ["fanout1", "fanout10", "wrk", "latency", "idle", "million", "kill", "neighbours"]
+PARTS = ["fanout1", "fanout10", "wrk", "latency", "idle", "million", "kill", "neighbours", "methods"]
 
 
 def main():
@@ -223,6 +226,7 @@ def main():
         "million": lambda: part_million(tools, n(1000000)),
         "kill": lambda: part_kill(tools, n(5000)),
         "neighbours": lambda: part_neighbours(tools, n(1000000)),
+        "methods": lambda: part_methods(tools, tools.scale),
     }
     result = {}
     for part in parts:
@@ -236,7 +240,7 @@ def main():
             if part in result
         }
     print(json.dumps(result)) if tools.json else show(result)
-    return 1 if result.get("neighbours", {}).get("missed") else 0
+    return 1 if any(result.get(part, {}).get("missed") for part in ("neighbours", "methods")) else 0
 
 
 if __name__ == "__main__":

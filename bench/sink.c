@@ -29,11 +29,20 @@ int64_t now_us(void)
 	return (int64_t)t.tv_sec * 1000000 + t.tv_nsec / 1000;
 }
 
+/* Of the event as it is, or, after "seq=", of a text that a method made of it; SIZE_MAX: none. */
+static size_t number_of(const char *body)
+{
+	const char *at = strstr(body, "\"seq\":");
+	at = at ? at + 6 : strstr(body, "seq=");
+	if (!at)
+		return SIZE_MAX;
+	return strtoul(*at == 's' ? at + 4 : at, NULL, 10);
+}
+
 static void note(sink *s, const char *body, int64_t now)
 {
 	atomic_fetch_add_explicit(&s->requests, 1, memory_order_relaxed);
-	const char *at = strstr(body, "\"seq\":");
-	size_t seq = at ? strtoul(at + 6, NULL, 10) : SIZE_MAX;
+	size_t seq = number_of(body);
 	if (seq >= s->seq_max)
 		return;
 	int64_t none = 0;

@@ -1,6 +1,6 @@
 /*
  * A receiver that does as little as one can: reads a request, answers 200, keeps the connection. One thread.
- * It looks for "seq":N in the body and notes when N arrived, and how often.
+ * It looks for "seq":N, or seq=N, in the body and notes when N arrived, and how often.
  */
 #pragma once
 
