@@ -269,6 +269,27 @@ static const bh_option METHOD_CHECK[] = {
 	{NULL},
 };
 
+static const bh_option METHOD_TRY[] = {
+	{"event", "TYPE", "The event's type (booking_added); its data is the catalogue's example"},
+	{"data", "JSON", "The event's data instead, a JSON object; or @FILE"},
+	{"details", "JSON", "Its details; or @FILE"},
+	{"property", "ID", "The property it is about"},
+	{"manager", "ID", "The manager who is told"},
+	{"channel", "ID", "The channel it came by"},
+	{"shape", "SHAPE", "How the body is written: standard or jomres"},
+	{"full-payload", NULL, "The body has the details in it"},
+	{"attempt", "N", "The number of the attempt (1): it decides when the next one would be"},
+	{"url", "URL", "Where the event goes (short for --set url=URL)", .stands_for = "webhook-url"},
+	{"set", "KEY=VALUE", "A setting of the method; VALUE may be @FILE, or - for standard input", .many = true},
+	{"script", "FILE", "A webhook's own script, with `accepts` or `transform`, beside the method"},
+	{"answer", "ANSWER", "What the next call gets: STATUS [NAME=VALUE]...[:BODY], such as 200, '429 Retry-After=30', "
+	                     "'400:{\"title\":\"Member Exists\"}' or 200:@FILE; or timeout, dns, connect, tls, protocol",
+	 .many = true},
+	{"allow", "HOST", "Let this address through the guard, as the setting allow", .many = true},
+	{"config", "FILE", "Read settings from this file, as serve would", },
+	{NULL},
+};
+
 /* --- The table ----------------------------------------------------------------------------- */
 
 const bh_noun BH_NOUNS[] = {
@@ -543,6 +564,17 @@ const bh_command BH_COMMANDS[] = {
 	 "then the exit code is 1.",
 	 "bellhop method reload",
 	 bh_run_method_reload},
+	{"method try", "FILE | METHOD [--set KEY=VALUE]... [--answer ANSWER]... [options]", 1, 1, BH_PRINTS_DATA, METHOD_TRY,
+	 "Runs a method with an event and shows every call",
+	 "Needs no server and stores nothing. With --answer nothing is sent: the answers are given in their order to the "
+	 "calls that the method makes. Without, THE REAL RECEIVER IS CALLED, through the network guard. What is shown at the "
+	 "end is what Bellhop would do. Credentials are shown as ***. Exit code 0: delivered or filtered; 1: not.",
+	 "bellhop method try basic --url https://hooks.example/b --set basic_username=ada \\\n"
+	 "    --set basic_password=@password.txt --answer 401\n"
+	 "bellhop method try acme.lua --url https://hooks.example/b --answer timeout\n"
+	 "bellhop method try acme.lua --url https://hooks.example/b --answer '429 Retry-After=30'\n"
+	 "bellhop method try acme.lua --url http://127.0.0.1:9000/ --allow 127.0.0.1 --event booking_added",
+	 bh_run_method_try},
 	{"method check", "FILE | METHOD", 1, 1, BH_PRINTS_DATA, METHOD_CHECK,
 	 "Checks a method file: reads it, runs it, looks at its form",
 	 "Needs no server. What the engine would refuse is named with its line, and the exit code is 1; what is surely not "

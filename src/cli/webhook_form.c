@@ -63,19 +63,17 @@ static bool read_switch(const char *text, const char **ret_json)
 	return false;
 }
 
-/* Writes `value` in the JSON type that the field has. */
-static bool add_setting(GString *settings, const bh_json *methods, uint32_t field, const char *key, const char *value,
-			GError **error)
+bool bh_form_add_setting(GString *settings, const char *format, const char *key, const char *value, GError **error)
 {
 	const char *json;
 	gint64 number;
-	if (bh_member_is(methods, field, "format", "boolean")) {
+	if (strcmp(format, "boolean") == 0) {
 		if (!read_switch(value, &json)) {
 			bh_usage_error(error, "--set %s=%s: it is a switch: yes or no", key, value);
 			return false;
 		}
 		bh_object_raw(settings, key, bh_span_of(json));
-	} else if (bh_member_is(methods, field, "format", "integer")) {
+	} else if (strcmp(format, "integer") == 0) {
 		if (!g_ascii_string_to_signed(value, 10, G_MININT64, G_MAXINT64, &number, NULL)) {
 			bh_usage_error(error, "--set %s=%s: it is a whole number", key, value);
 			return false;
@@ -100,13 +98,14 @@ static bool set_one(GString *settings, const bh_json *methods, uint32_t fields, 
 	if (field == BH_JSON_NONE)
 		return false;
 
-	bool is_password = bh_member_is(methods, field, "format", "password");
+	g_autofree char *format = bh_member_text(methods, field, "format");
+	bool is_password = g_strcmp0(format, "password") == 0;
 	bool is_plain = equals[1] != '@' && strcmp(equals + 1, "-") != 0;
 	if (is_password && is_plain)
 		bh_remark("note: that value of %s is now in the history of your shell; %s=@FILE or %s=- keeps it out.",
 			  key, key, key);
 	char *value = bh_input_text(equals + 1, key, error);
-	bool done = value && add_setting(settings, methods, field, key, value, error);
+	bool done = value && bh_form_add_setting(settings, format ? format : "", key, value, error);
 	bh_text_wipe(value);
 	return done;
 }

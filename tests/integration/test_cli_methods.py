@@ -1,0 +1,190 @@
+"""Methods on the command line: checked and tried without a server, listed and reloaded with one."""
+
+import json
+import subprocess
+
+import pytest
+from harness.process import BINARY, ROOT, environment
+from harness.receiver import answers, dead_port, reply
+
+ACME = """return {
+  title = "Acme",
+  fields = {
+    { key = "url", format = "url", title = "URL", required = true },
+    { key = "api_key", format = "password", title = "Key", required = true },
+    { key = "loud", format = "boolean", title = "Loud", default = false },
+  },
+  deliver = function(event, settings, remote)
+    local answer = remote.post(settings.url, { body = event.body, headers = { ["X-Key"] = settings.api_key } })
+    if answer.status == 400 and answer.body:find("Exists", 1, true) then
+      return remote.delivered("it is there already")
+    end
+    if settings.loud then return remote.fail("too loud") end
+    return answer
+  end,
+}
+"""
+
+
+def method(*arguments, env=None, **more):
+    """`bellhop method ...` that knows of no server."""
+    return subprocess.run([str(BINARY), "method", *arguments], capture_output=True, text=True, timeout=60, env={**environment(), **(env or {})}, **more)
+
+
+@pytest.fixture
+def acme(tmp_path):
+    path = tmp_path / "acme.lua"
+    path.write_text(ACME)
+    return path
+
+
+def trying(path, *arguments, url="https://hooks.example/b", key="open sesame"):
+    return method("try", str(path), "--url", url, "--set", f"api_key={key}", *arguments)
+
+
+# --- check --------------------------------------------------------------------------------------
+
+
+def test_a_good_file_is_shown_with_its_form_and_the_way_on(acme):
+    done = method("check", str(acme))
+    assert done.returncode == 0 and not done.stderr
+    for part in ["good", "Acme", "api_key", "password", "bellhop method try", "--set url=https://...", "--set api_key=@FILE"]:
+        assert part in done.stdout, done.stdout
+    told = json.loads(method("check", str(acme), "--json").stdout)
+    assert told["ok"] and told["error"] is None and told["warnings"] == []
+    assert [field["key"] for field in told["method"]["fields"]] == ["url", "api_key", "loud"]
+
+
+def test_every_shipped_method_is_good_and_beyond_doubt():
+    for path in sorted((ROOT / "methods").glob("*.lua")):
+        told = json.loads(method("check", str(path), "--json").stdout)
+        assert told["ok"] and told["warnings"] == [], told
+
+
+@pytest.mark.parametrize(
+    "text, where",
+    [
+        (ACME.replace("title = \"Acme\",", "title = \"Acme\""), "acme.lua:3:"), (ACME.replace('format = "url"', 'format = "link"'), "acme.lua:4:"),
+        ("return { title = 'x', fields = {} }", "deliver"), ("error('no')", "acme.lua:1:"), ("while true do end", "acme.lua"), ("\x1bLua", "acme.lua"),
+    ],
+)  # fmt: skip
+def test_what_the_engine_would_refuse_is_named_with_its_line(acme, text, where):
+    acme.write_text(text)
+    done = method("check", str(acme))
+    assert done.returncode == 1 and where in done.stderr and not done.stdout, done.stderr
+    told = method("check", str(acme), "--json")
+    assert told.returncode == 1 and not json.loads(told.stdout)["ok"] and where in json.loads(told.stdout)["error"]
+
+
+def test_a_likely_mistake_is_warned_of(acme):
+    acme.write_text(ACME.replace("settings.api_key", "settings.apikey"))
+    done = method("check", str(acme))
+    assert done.returncode == 0 and "acme.lua:9: warning:" in done.stdout and "did you mean settings.api_key?" in done.stdout
+
+
+def test_a_method_of_the_folder_is_found_by_its_name(tmp_path):
+    assert "No authentication" in method("check", "none").stdout
+    missed = method("check", "nne")
+    assert missed.returncode == 2 and "did you mean none?" in missed.stderr
+    (tmp_path / "mine.lua").write_text(ACME)
+    found = method("check", "mine", env={"BELLHOP_METHODS_DIR": str(tmp_path)})
+    assert found.returncode == 0 and "Acme" in found.stdout
+    assert method("check", str(tmp_path / "none.lua")).returncode == 1
+    assert method("check", str(tmp_path / "Mine.LUA")).returncode == 1
+
+
+# --- try, with pretended answers ------------------------------------------------------------------
+
+
+def test_a_call_its_answer_and_what_follows_are_shown(acme):
+    done = trying(acme, "--answer", "401:{\"told\":\"open sesame\"}")
+    assert done.returncode == 1 and not done.stderr
+    for part in ["POST https://hooks.example/b", "X-Key: ***", "webhook-signature: v1,", "booking_added", "401 Unauthorized (pretended)", "failed, cause credentials",
+                 "tried again in about 5 s, by schedule: attempt 2 of 10"]:  # fmt: skip
+        assert part in done.stdout, done.stdout
+    assert "sesame" not in done.stdout
+
+
+def test_the_methods_word_counts(acme):
+    done = trying(acme, "--answer", '400:{"title":"Member Exists"}')
+    assert done.returncode == 0 and "delivered" in done.stdout and "it is there already" in done.stdout
+    done = trying(acme, "--answer", "200", "--set", "loud=yes")
+    assert done.returncode == 1 and "refused" in done.stdout and "too loud" in done.stdout and "this is final" in done.stdout
+
+
+def test_the_result_as_json_is_for_programs(acme):
+    done = trying(acme, "--answer", "429 Retry-After=30", "--attempt", "3", "--event", "invoice_created", "--json")
+    told = json.loads(done.stdout)
+    assert (done.returncode, told["verdict"], told["cause"], told["type"]) == (1, "failed", "status", "invoice_created")
+    assert told["calls"][0]["headers"][0] == "X-Key: ***" and told["calls"][0]["answer"]["status"] == 429
+    assert told["next"] == {**told["next"], "state": "pending", "in_seconds": 300, "spends_attempt": False, "pause_seconds": 30}
+
+
+def test_the_event_is_what_the_options_say(acme):
+    body = json.loads(json.loads(trying(acme, "--answer", "200", "--json", "--property", "77", "--details", '{"guest":"Ada"}', "--full-payload").stdout)["body"])
+    assert body["data"]["property_uid"] == 77 and body["details"] == {"guest": "Ada"} and body["id"].startswith("evt_")
+    done = trying(acme, "--answer", "200", "--json", "--shape", "jomres", "--manager", "7", "--data", '{"property_uid":12,"n":12345678901234567890}')
+    assert json.loads(done.stdout)["body"] == '{"data":{"property_uid":12,"n":12345678901234567890,"task":"booking_added","manager_id":7}}'
+    assert trying(acme, "--answer", "200", "--event", "site.own", "--data", "{}").returncode == 0
+    unknown = trying(acme, "--answer", "200", "--event", "booking_aded")
+    assert unknown.returncode == 2 and "did you mean booking_added?" in unknown.stderr
+
+
+def test_settings_are_checked_as_the_api_checks_them(acme):
+    for arguments, said in [
+        (["--url", "https://a.example/"], '"api_key" is missing'),
+        (["--set", "api_key=x"], '"url" is missing'),
+        (["--url", "https://a.example/", "--set", "api_key=x", "--set", "loud=perhaps"], "yes or no"),
+        (["--url", "https://a.example/", "--set", "apikey=x"], "did you mean api_key?"),
+        (["--url", "http://127.0.0.1:9000/", "--set", "api_key=x"], "--allow"),
+        (["--url", "https://a.example/", "--set", "api_key"], "key=value"),
+    ]:
+        done = method("try", str(acme), *arguments, "--answer", "200")
+        assert done.returncode == 2 and said in done.stderr and not done.stdout, (arguments, done.stderr)
+
+
+def test_answers_that_run_out_or_are_left_over_are_told(acme):
+    acme.write_text(ACME.replace("local answer", "remote.get(settings.url)\n    local answer"))
+    short = trying(acme, "--answer", "200")
+    assert short.returncode == 1 and "call 2" in short.stdout and "give another --answer" in short.stdout
+    left = trying(acme, "--answer", "200", "--answer", "200", "--answer", "500")
+    assert left.returncode == 0 and "1 of the answers was not asked for" in left.stderr
+
+
+def test_a_script_that_breaks_is_named_with_its_line(acme):
+    acme.write_text(ACME.replace("if settings.loud", "if settings.loud.er"))
+    done = trying(acme, "--answer", "200")
+    assert done.returncode == 1 and "acme.lua:13:" in done.stdout and "cause script" in done.stdout
+
+
+# --- try, with the real receiver ------------------------------------------------------------------
+
+
+def test_without_an_answer_the_real_receiver_is_asked(acme, receiver):
+    receiver.script = answers(reply(200, b"welcome"))
+    done = trying(acme, "--allow", "127.0.0.1", url=receiver.url())
+    assert done.returncode == 0 and "200 OK" in done.stdout and "welcome" in done.stdout and "(pretended)" not in done.stdout
+    got = receiver.requests[0]
+    assert got.one("x-key") == "open sesame" and got.one("webhook-signature").startswith("v1,") and got.one("bellhop-hops") == "1"
+    assert json.loads(got.body)["type"] == "booking_added"
+
+
+def test_nobody_there_is_told_as_the_engine_tells_it(acme):
+    done = trying(acme, "--allow", "127.0.0.1", url=f"http://127.0.0.1:{dead_port()}/")
+    assert done.returncode == 1 and "cause connect" in done.stdout and "refused the connection" in done.stdout
+
+
+def test_the_guard_counts_for_every_call(acme):
+    acme.write_text(ACME.replace("local answer = remote.post(settings.url", 'local answer = remote.post("http://127.0.0.1:9000/"'))
+    for more in [[], ["--answer", "200"]]:
+        done = trying(acme, *more)
+        assert done.returncode == 1 and "refused, cause guard" in done.stdout, done.stdout
+
+
+# --- With a server ------------------------------------------------------------------------------
+
+
+def test_the_methods_are_listed_with_what_they_have(bellhop):
+    done = bellhop.run("method", "list")
+    assert "basic" in done.stdout and "deliver" in done.stdout and "broken" not in done.stdout
+    assert "Basic authentication" in bellhop.run("method", "show", "basic").stdout
