@@ -594,6 +594,11 @@ bool bh_json_parse(bh_json *json, bh_span text, GError **error)
 
 /* --- Nodes ------------------------------------------------------------------------------- */
 
+uint32_t bh_json_count(const bh_json *json)
+{
+	return json->count;
+}
+
 bh_json_type bh_json_type_of(const bh_json *json, uint32_t node)
 {
 	return (bh_json_type)json->nodes[node].type;

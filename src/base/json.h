@@ -67,6 +67,7 @@ void bh_json_place(bh_span text, size_t at, unsigned *ret_line, unsigned *ret_co
 
 /* Node numbers are uint32_t; 0 is the root, BH_JSON_NONE is "not there". */
 #define BH_JSON_NONE UINT32_MAX
+uint32_t bh_json_count(const bh_json *json); /* how many there are; of a text that was refused: were, by then */
 bh_json_type bh_json_type_of(const bh_json *json, uint32_t node);
 bh_span bh_json_text(const bh_json *json, uint32_t node); /* the very bytes, quotes included */
 

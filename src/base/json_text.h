@@ -1,4 +1,7 @@
-/* What a JSON string means: decoding text that bh_json_parse accepted. Inside base/ only; others use json.h. */
+/*
+ * What a JSON string means: decoding text that bh_json_parse accepted. For json.h itself, and for who makes values of another
+ * kind from its nodes, or text from such values.
+ */
 #pragma once
 
 #include "base/span.h"

@@ -1,8 +1,9 @@
 /*
  * What a method may call. All of it computes and nothing else. Left out with intent: load, require, io, os, debug,
  * coroutine (a script could resume around its end), metatables, collectgarbage, string.dump and pack, math.random
- * (chance is base/'s alone), print.
+ * (chance is base/'s alone), print. Beside Lua's libraries stand ours: lua_libs.h.
  */
+#include "method/lua_libs.h"
 #include "method/patterns.h"
 #include "method/sandbox.h"
 
@@ -111,10 +112,22 @@ static int call_sort(lua_State *lua)
 	return call_original(lua);
 }
 
+/* A userdata that says what it is (a number of json, json.null) is not asked for where it lies. */
 static bool has_address(lua_State *lua, int index)
 {
-	int type = lua_type(lua, index);
-	return type == LUA_TTABLE || type == LUA_TFUNCTION || type == LUA_TUSERDATA || type == LUA_TTHREAD;
+	switch (lua_type(lua, index)) {
+	case LUA_TTABLE:
+	case LUA_TFUNCTION:
+	case LUA_TTHREAD:
+		return true;
+	case LUA_TUSERDATA:
+		if (luaL_getmetafield(lua, index, "__tostring") == LUA_TNIL)
+			return true;
+		lua_pop(lua, 1);
+		return false;
+	default:
+		return false;
+	}
 }
 
 /* Where things lie in memory is nobody's business: a table is "table". */
@@ -290,6 +303,22 @@ static void add_library(lua_State *lua, const char *name)
 	lua_setfield(lua, -2, name);
 }
 
+static void add_own_libraries(lua_State *lua)
+{
+	static const struct {
+		const char *name;
+		void (*push)(lua_State *lua);
+	} libraries[] = {
+		{"json", bh_lua_json_push}, {"base64", bh_lua_base64_push}, {"hash", bh_lua_hash_push},
+		{"url", bh_lua_url_push},   {"time", bh_lua_time_push},
+	};
+
+	for (size_t i = 0; i < G_N_ELEMENTS(libraries); i++) {
+		libraries[i].push(lua);
+		add_library(lua, libraries[i].name);
+	}
+}
+
 static int refuse_global(lua_State *lua)
 {
 	return luaL_error(lua, "a method has no '%s'", luaL_tolstring(lua, 2, NULL));
@@ -336,6 +365,7 @@ void bh_sandbox_push_globals(lua_State *lua)
 	add_library(lua, LUA_TABLIBNAME);
 	push_library(lua, LUA_MATHLIBNAME, luaopen_math, math_functions);
 	add_library(lua, LUA_MATHLIBNAME);
+	add_own_libraries(lua);
 	make_strict(lua);
 	forget_originals(lua);
 }
