@@ -10,42 +10,22 @@
 #include "method/forms.h"
 
 #include "base/error.h"
+#include "method/field.h"
 
 #include <string.h>
 
 #define TEXT_MAX (4 * 1024)
 #define AREA_MAX (64 * 1024)
 
-/* One value on its way from given to stored. */
+/* The form on its way from given to stored. */
 typedef struct form {
 	const bh_sealer *sealer; /* NULL: check only */
 	const bh_guard *guard; /* NULL: check only */
+	const bh_method *method;
+	const bh_json *given, *stored; /* stored: NULL when there is nothing readable */
+	GPtrArray *values; /* char *: the stored form of each field so far; "" when there is none */
+	bool needed; /* the field at hand is required, and counts */
 } form;
-
-static bool refuse(GError **error, const bh_field *field, const char *why)
-{
-	g_set_error(error, BH_ERROR, BH_ERROR_INVALID, "\"%s\" %s", field->key, why);
-	return false;
-}
-
-static char *seal_purpose(const bh_field *field)
-{
-	return g_strdup_printf("setting %s", field->key);
-}
-
-/* A password in its stored form, or BH_JSON_NONE: the node of the base64 text. */
-static uint32_t sealed_text(const bh_json *json, uint32_t node)
-{
-	uint32_t sealed = bh_json_member(json, node, "sealed");
-	return sealed != BH_JSON_NONE && bh_json_type_of(json, sealed) == BH_JSON_STRING ? sealed : BH_JSON_NONE;
-}
-
-const char *bh_field_format_name(bh_field_format format)
-{
-	static const char *const names[] = {"url", "input", "password", "area", "boolean", "integer", "select", "html", "notes"};
-	g_assert((size_t)format < G_N_ELEMENTS(names));
-	return names[format];
-}
 
 /* --- Given -> stored, one value --------------------------------------------------------------- */
 
@@ -58,12 +38,12 @@ static size_t text_limit(const bh_field *field)
 static char *read_text(const bh_field *field, const bh_json *json, uint32_t node, GError **error)
 {
 	if (bh_json_type_of(json, node) != BH_JSON_STRING) {
-		refuse(error, field, "must be text");
+		bh_field_refuse(error, field, "must be text");
 		return NULL;
 	}
 	char *text = bh_json_string(json, node);
 	if (!text) {
-		refuse(error, field, "must not hold the character U+0000");
+		bh_field_refuse(error, field, "must not hold the character U+0000");
 		return NULL;
 	}
 	if (strlen(text) > text_limit(field)) {
@@ -74,11 +54,10 @@ static char *read_text(const bh_field *field, const bh_json *json, uint32_t node
 	return text;
 }
 
-static bool check_url(const form *f, char *text, GError **error)
+static bool check_url(const form *f, const char *text, GError **error)
 {
 	bh_target target = {0};
 
-	g_strstrip(text); /* blanks around a pasted URL are nobody's wish */
 	if (!f->guard)
 		return true;
 	bool ok = bh_guard_check_url(f->guard, text, &target, error);
@@ -86,20 +65,16 @@ static bool check_url(const form *f, char *text, GError **error)
 	return ok;
 }
 
-static bool check_option(const bh_field *field, const char *text, GError **error)
-{
-	if (g_strv_contains((const char *const *)field->options, text))
-		return true;
-	g_autofree char *options = g_strjoinv(", ", field->options);
-	g_set_error(error, BH_ERROR, BH_ERROR_INVALID, "\"%s\" must be one of: %s", field->key, options);
-	return false;
-}
-
 static void write_password(const form *f, const bh_field *field, const char *text, GString *out)
 {
-	g_autofree char *purpose = seal_purpose(field);
+	g_autofree char *purpose = bh_seal_purpose(field);
 	g_autofree char *sealed = bh_seal(f->sealer, bh_span_of(text), purpose);
 	g_string_append_printf(out, "{\"sealed\":\"%s\"}", sealed);
+}
+
+static bool check_text(const form *f, const bh_field *field, const char *text, GError **error)
+{
+	return (field->format != BH_FIELD_URL || check_url(f, text, error)) && bh_field_check_text(field, text, error);
 }
 
 static bool store_text(const form *f, const bh_field *field, const bh_json *json, uint32_t node, GString *out,
@@ -109,23 +84,23 @@ static bool store_text(const form *f, const bh_field *field, const bh_json *json
 	if (!text)
 		return false;
 
-	bool ok = true;
-	if (field->format == BH_FIELD_URL)
-		ok = check_url(f, text, error);
-	else if (field->format == BH_FIELD_SELECT)
-		ok = check_option(field, text, error);
-	if (ok && field->required && !*text)
-		ok = refuse(error, field, "must not be empty");
+	if (field->trim || field->format == BH_FIELD_URL)
+		bh_field_trim(text);
+	bool is_none = !*text && bh_field_empty_is_none(field), ok = true;
+	if (f->needed && !*text)
+		ok = bh_field_refuse(error, field, "must not be empty");
+	else if (!is_none)
+		ok = check_text(f, field, text, error);
 
-	if (ok && field->format == BH_FIELD_PASSWORD && f->sealer)
+	if (ok && !is_none && field->format == BH_FIELD_PASSWORD && f->sealer)
 		write_password(f, field, text, out);
-	else if (ok)
+	else if (ok && !is_none)
 		bh_json_append_string(out, bh_span_of(text));
 	bh_text_wipe(text);
 	return ok;
 }
 
-/* Appends the value at `node` in its stored form. */
+/* Appends the value at `node` in its stored form; nothing for one that is empty and stands for none. */
 static bool store_value(const form *f, const bh_field *field, const bh_json *json, uint32_t node, GString *out,
 			GError **error)
 {
@@ -135,11 +110,13 @@ static bool store_value(const form *f, const bh_field *field, const bh_json *jso
 	switch (field->format) {
 	case BH_FIELD_BOOLEAN:
 		if (type != BH_JSON_TRUE && type != BH_JSON_FALSE)
-			return refuse(error, field, "must be true or false");
+			return bh_field_refuse(error, field, "must be true or false");
 		break;
 	case BH_FIELD_INTEGER:
 		if (!bh_json_int(json, node, &number))
-			return refuse(error, field, "must be a whole number");
+			return bh_field_refuse(error, field, "must be a whole number");
+		if (!bh_field_check_number(field, number, error))
+			return false;
 		break;
 	default:
 		return store_text(f, field, json, node, out, error);
@@ -153,7 +130,7 @@ bool bh_field_check(const bh_field *field, bh_span text, GError **error)
 {
 	g_autoptr(bh_json) json = bh_json_new();
 	g_autoptr(GString) out = g_string_new(NULL);
-	form check_only = {0};
+	form check_only = {.needed = field->required || bh_field_empty_is_none(field)};
 
 	return bh_json_parse(json, text, error) && store_value(&check_only, field, json, 0, out, error);
 }
@@ -171,48 +148,85 @@ static bool is_mask(const bh_json *json, uint32_t node, bool *ret_set)
 	return type == BH_JSON_TRUE || type == BH_JSON_FALSE;
 }
 
-/* What was stored stays, if it fits: the method file may have changed since, or be another one. */
-static bool keep_value(const form *f, const bh_field *field, const bh_json *stored, GString *out, GError **error)
+static bh_span value_so_far(void *user, const bh_method *method, guint index)
 {
-	uint32_t node = stored ? bh_json_member(stored, 0, field->key) : BH_JSON_NONE;
-	if (node == BH_JSON_NONE)
+	form *f = user;
+	return bh_span_of(g_ptr_array_index(f->values, index));
+}
+
+static uint32_t stored_node(const form *f, const bh_field *field)
+{
+	return f->stored ? bh_json_member(f->stored, 0, field->key) : BH_JSON_NONE;
+}
+
+/* A password is an object when it is stored, and nothing else is; a method file may have changed that since. */
+static bool is_of_its_kind(const form *f, const bh_field *field, uint32_t node)
+{
+	if (field->format == BH_FIELD_PASSWORD)
+		return bh_sealed_text(f->stored, node) != BH_JSON_NONE;
+	return bh_json_type_of(f->stored, node) != BH_JSON_OBJECT;
+}
+
+/*
+ * What was stored stays, if it fits: the method file may have changed since, or be another one. Of a field that does not
+ * count it stays as it is, for nobody sees it to put it right; its turn comes when it counts again.
+ */
+static bool keep_value(const form *f, const bh_field *field, bool counts, GString *out, GError **error)
+{
+	uint32_t node = stored_node(f, field);
+
+	if (node == BH_JSON_NONE || !is_of_its_kind(f, field, node))
 		return true;
-	if (field->format != BH_FIELD_PASSWORD)
-		return bh_json_type_of(stored, node) == BH_JSON_OBJECT ||
-		       store_value(f, field, stored, node, out, error);
-	if (sealed_text(stored, node) == BH_JSON_NONE)
-		return true;
-	bh_span text = bh_json_text(stored, node);
+	if (counts && field->format != BH_FIELD_PASSWORD)
+		return store_value(f, field, f->stored, node, out, error);
+	bh_span text = bh_json_text(f->stored, node);
 	g_string_append_len(out, text.at, (gssize)text.size);
 	return true;
 }
 
-static bool keep_password(const form *f, const bh_field *field, const bh_json *stored, bool set, GString *out,
-			  GError **error)
+/* A page sends back what it was shown: of a hidden field, too. */
+static bool is_as_stored(const form *f, const bh_field *field, uint32_t node)
 {
-	if (!keep_value(f, field, stored, out, error))
+	uint32_t stored = stored_node(f, field);
+	if (stored == BH_JSON_NONE || bh_json_type_of(f->stored, stored) != bh_json_type_of(f->given, node))
 		return false;
-	return !set || out->len > 0 || refuse(error, field, "is not stored yet: give the password itself");
+	if (bh_json_type_of(f->given, node) != BH_JSON_STRING)
+		return bh_span_equal(bh_json_text(f->given, node), bh_json_text(f->stored, stored));
+	g_autofree char *after = bh_json_string(f->given, node), *before = bh_json_string(f->stored, stored);
+	return g_strcmp0(after, before) == 0;
+}
+
+static bool keep_password(const form *f, const bh_field *field, bool set, GString *out, GError **error)
+{
+	if (!keep_value(f, field, true, out, error))
+		return false;
+	return !set || out->len > 0 || bh_field_refuse(error, field, "is not stored yet: give the password itself");
+}
+
+static bool store_given(const form *f, const bh_field *field, uint32_t node, bool counts, GString *out, GError **error)
+{
+	bool set;
+
+	if (bh_json_type_of(f->given, node) == BH_JSON_NULL)
+		return true;
+	if (field->format == BH_FIELD_PASSWORD && is_mask(f->given, node, &set))
+		return keep_password(f, field, set, out, error);
+	if (!counts && is_as_stored(f, field, node))
+		return keep_value(f, field, false, out, error);
+	return store_value(f, field, f->given, node, out, error);
 }
 
 /* Leaves `out` empty when the field has no value. */
-static bool store_field(const form *f, const bh_field *field, const bh_json *given, const bh_json *stored, GString *out,
-			GError **error)
+static bool store_field(form *f, const bh_field *field, GString *out, GError **error)
 {
-	uint32_t node = bh_json_member(given, 0, field->key);
-	bool set, ok;
+	bool counts = bh_field_counts(f->method, field, value_so_far, f);
+	uint32_t node = bh_json_member(f->given, 0, field->key);
 
-	if (node == BH_JSON_NONE)
-		ok = keep_value(f, field, stored, out, error);
-	else if (bh_json_type_of(given, node) == BH_JSON_NULL)
-		ok = true;
-	else if (field->format == BH_FIELD_PASSWORD && is_mask(given, node, &set))
-		ok = keep_password(f, field, stored, set, out, error);
-	else
-		ok = store_value(f, field, given, node, out, error);
-
-	if (ok && out->len == 0 && field->required && !field->default_json)
-		return refuse(error, field, "is missing");
+	f->needed = field->required && counts;
+	bool ok = node == BH_JSON_NONE ? keep_value(f, field, counts, out, error)
+				       : store_given(f, field, node, counts, out, error);
+	if (ok && f->needed && out->len == 0 && !field->default_json)
+		return bh_field_refuse(error, field, "is missing");
 	return ok;
 }
 
@@ -234,7 +248,7 @@ static bool is_field(const bh_method *method, const bh_json *json, uint32_t name
 {
 	for (guint i = 0; i < method->fields->len; i++) {
 		const bh_field *field = g_ptr_array_index(method->fields, i);
-		if (bh_json_string_is(json, name, field->key))
+		if (field->format != BH_FIELD_NOTES && bh_json_string_is(json, name, field->key))
 			return true;
 	}
 	return false;
@@ -259,39 +273,22 @@ static bool check_names(const bh_method *method, const bh_json *given, char **re
 	return true;
 }
 
-/* NULL, too, when there is nothing readable: then everything must be given. */
-static bh_json *parse_stored(const char *stored)
+/* Fields come in the form's order, so those that decide about others have their values first. */
+static bool store_fields(form *f, GString *out, char **ret_pointer, GError **error)
 {
-	bh_json *json = bh_json_new();
-	if (stored && bh_json_parse(json, bh_span_of(stored), NULL) && bh_json_type_of(json, 0) == BH_JSON_OBJECT)
-		return json;
-	bh_json_free(json);
-	return NULL;
-}
+	for (guint i = 0; i < f->method->fields->len; i++) {
+		const bh_field *field = g_ptr_array_index(f->method->fields, i);
+		GString *value = g_string_new(NULL);
+		bool ok = field->format == BH_FIELD_NOTES || store_field(f, field, value, error);
 
-static void append_member(GString *out, const char *key, const char *value, size_t size)
-{
-	if (out->len > 1)
-		g_string_append_c(out, ',');
-	bh_json_append_string(out, bh_span_of(key));
-	g_string_append_c(out, ':');
-	g_string_append_len(out, value, (gssize)size);
-}
-
-static bool store_fields(const form *f, const bh_method *method, const bh_json *given, const bh_json *stored,
-			 GString *out, char **ret_pointer, GError **error)
-{
-	g_autoptr(GString) value = g_string_new(NULL);
-
-	for (guint i = 0; i < method->fields->len; i++) {
-		const bh_field *field = g_ptr_array_index(method->fields, i);
-		g_string_truncate(value, 0);
-		if (!store_field(f, field, given, stored, value, error)) {
+		g_ptr_array_add(f->values, g_string_free(value, FALSE));
+		if (!ok) {
 			point_at(ret_pointer, field->key);
 			return false;
 		}
-		if (value->len > 0)
-			append_member(out, field->key, value->str, value->len);
+		bh_span text = value_so_far(f, f->method, i);
+		if (text.size > 0)
+			bh_append_setting(out, field, text);
 	}
 	return true;
 }
@@ -300,16 +297,16 @@ char *bh_settings_store(const bh_method *method, bh_span given, const char *stor
 			const bh_guard *guard, char **ret_pointer, GError **error)
 {
 	g_autoptr(bh_json) json = bh_json_new();
-	g_autoptr(bh_json) old = parse_stored(stored);
+	g_autoptr(bh_json) old = bh_parse_stored(stored);
+	g_autoptr(GPtrArray) values = g_ptr_array_new_with_free_func(g_free);
 	g_autoptr(GString) out = g_string_new("{");
 	g_autofree char *pointer = NULL;
-	form f = {.sealer = sealer, .guard = guard};
+	form f = {.sealer = sealer, .guard = guard, .method = method, .given = json, .stored = old, .values = values};
 
 	bool ok = bh_json_parse(json, given, error);
 	if (!ok)
 		point_at(&pointer, NULL);
-	ok = ok && check_names(method, json, &pointer, error) &&
-	     store_fields(&f, method, json, old, out, &pointer, error);
+	ok = ok && check_names(method, json, &pointer, error) && store_fields(&f, out, &pointer, error);
 	if (!ok) {
 		if (ret_pointer)
 			*ret_pointer = g_steal_pointer(&pointer);
@@ -317,126 +314,4 @@ char *bh_settings_store(const bh_method *method, bh_span given, const char *stor
 	}
 	g_string_append_c(out, '}');
 	return g_string_free(g_steal_pointer(&out), FALSE);
-}
-
-/* --- Stored -> shown -------------------------------------------------------------------------- */
-
-static void mask_field(const bh_field *field, const bh_json *stored, GString *out)
-{
-	uint32_t node = stored ? bh_json_member(stored, 0, field->key) : BH_JSON_NONE;
-	bool is_object = node != BH_JSON_NONE && bh_json_type_of(stored, node) == BH_JSON_OBJECT;
-
-	if (field->format == BH_FIELD_PASSWORD) {
-		const char *mask = is_object ? "{\"set\":true}" : "{\"set\":false}";
-		append_member(out, field->key, mask, strlen(mask));
-	} else if (node != BH_JSON_NONE && !is_object) { /* an object was sealed when the field was a password */
-		bh_span text = bh_json_text(stored, node);
-		append_member(out, field->key, text.at, text.size);
-	}
-}
-
-char *bh_settings_masked(const bh_method *method, const char *stored)
-{
-	g_autoptr(bh_json) json = parse_stored(stored);
-	GString *out = g_string_new("{");
-
-	for (guint i = 0; i < method->fields->len; i++)
-		mask_field(g_ptr_array_index(method->fields, i), json, out);
-	g_string_append_c(out, '}');
-	return g_string_free(out, FALSE);
-}
-
-char *bh_settings_url(const bh_method *method, const char *stored)
-{
-	g_autoptr(bh_json) json = parse_stored(stored);
-
-	for (guint i = 0; json && i < method->fields->len; i++) {
-		const bh_field *field = g_ptr_array_index(method->fields, i);
-		if (field->format != BH_FIELD_URL)
-			continue;
-		uint32_t node = bh_json_member(json, 0, field->key);
-		return node == BH_JSON_NONE ? NULL : bh_json_string(json, node);
-	}
-	return NULL;
-}
-
-/* --- Stored -> opened ------------------------------------------------------------------------- */
-
-static void clear_value(gpointer data)
-{
-	bh_value *value = data;
-	g_clear_pointer(&value->text, g_free);
-	g_clear_pointer(&value->secret, bh_secret_unref);
-}
-
-static bool open_password(const bh_sealer *sealer, const bh_json *json, uint32_t node, bh_value *value, GError **error)
-{
-	uint32_t sealed = sealed_text(json, node);
-	if (sealed == BH_JSON_NONE)
-		return refuse(error, value->field, "is not stored as a password: give it again");
-
-	g_autofree char *text = bh_json_string(json, sealed);
-	g_autofree char *purpose = seal_purpose(value->field);
-	value->kind = BH_VALUE_SECRET;
-	value->secret = text ? bh_unseal(sealer, text, purpose, error) : NULL;
-	if (value->secret)
-		return true;
-	if (!text)
-		return refuse(error, value->field, "does not open");
-	g_prefix_error(error, "\"%s\": ", value->field->key);
-	return false;
-}
-
-static bool open_value(const bh_sealer *sealer, const bh_json *json, uint32_t node, bh_value *value, GError **error)
-{
-	bh_json_type type = bh_json_type_of(json, node);
-
-	switch (value->field->format) {
-	case BH_FIELD_PASSWORD:
-		return open_password(sealer, json, node, value, error);
-	case BH_FIELD_BOOLEAN:
-		value->kind = BH_VALUE_BOOLEAN;
-		value->integer = type == BH_JSON_TRUE;
-		return type == BH_JSON_TRUE || type == BH_JSON_FALSE ||
-		       refuse(error, value->field, "must be true or false");
-	case BH_FIELD_INTEGER:
-		value->kind = BH_VALUE_INTEGER;
-		return bh_json_int(json, node, &value->integer) ||
-		       refuse(error, value->field, "must be a whole number");
-	default:
-		value->kind = BH_VALUE_TEXT;
-		value->text = bh_json_string(json, node);
-		return value->text || refuse(error, value->field, "must be text");
-	}
-}
-
-static bool open_field(const bh_sealer *sealer, const bh_json *stored, bh_value *value, GError **error)
-{
-	uint32_t node = bh_json_member(stored, 0, value->field->key);
-	if (node != BH_JSON_NONE)
-		return open_value(sealer, stored, node, value, error);
-	if (!value->field->default_json)
-		return !value->field->required || refuse(error, value->field, "is missing");
-
-	g_autoptr(bh_json) preset = bh_json_new();
-	return bh_json_parse(preset, bh_span_of(value->field->default_json), error) &&
-	       open_value(sealer, preset, 0, value, error);
-}
-
-GArray *bh_settings_open(const bh_method *method, const char *stored, const bh_sealer *sealer, GError **error)
-{
-	g_autoptr(bh_json) json = bh_json_new();
-	g_autoptr(GArray) values = g_array_new(FALSE, TRUE, sizeof(bh_value));
-
-	g_array_set_clear_func(values, clear_value);
-	if (!bh_json_parse(json, bh_span_of(stored), error))
-		return NULL;
-	for (guint i = 0; i < method->fields->len; i++) {
-		g_array_set_size(values, i + 1);
-		bh_value *value = &g_array_index(values, bh_value, i);
-		value->field = g_ptr_array_index(method->fields, i);
-		if (!open_field(sealer, json, value, error))
-			return NULL;
-	}
-	return g_steal_pointer(&values);
 }

@@ -337,6 +337,69 @@ const char *bh_matcher_run(bh_matcher *m, const char *at, const char *pattern)
 	return here.s;
 }
 
+/* --- Is it a pattern at all? ------------------------------------------------------------------ */
+
+/* The captures that a walk through a pattern has met: open or closed, in the order of their opening. */
+static void note_opened(bh_matcher *m, bool position)
+{
+	if (m->count == BH_CAPTURES_MAX)
+		luaL_error(m->lua, "too many captures");
+	m->captures[m->count++].kind = position ? BH_CAPTURE_POSITION : BH_CAPTURE_OPEN;
+}
+
+static void note_closed(bh_matcher *m)
+{
+	int i = m->count - 1;
+	while (i >= 0 && m->captures[i].kind != BH_CAPTURE_OPEN)
+		i--;
+	if (i < 0)
+		luaL_error(m->lua, "invalid pattern capture");
+	m->captures[i].kind = BH_CAPTURE_CLOSED;
+}
+
+/* Past the item with '%' at `p`. */
+static const char *check_escape(bh_matcher *m, const char *p)
+{
+	char kind = p + 1 < m->pattern_end ? p[1] : '\0';
+
+	if (kind == 'b') {
+		if (m->pattern_end - p < 4)
+			luaL_error(m->lua, "malformed pattern (missing arguments to '%%b')");
+		return p + 4;
+	}
+	if (kind == 'f') {
+		if (p + 2 >= m->pattern_end || p[2] != '[')
+			luaL_error(m->lua, "missing '[' after '%%f' in pattern");
+		return item_end(m, p + 2);
+	}
+	if (g_ascii_isdigit(kind)) {
+		int i = kind - '1';
+		if (i < 0 || i >= m->count || m->captures[i].kind == BH_CAPTURE_OPEN)
+			luaL_error(m->lua, "invalid capture index %%%d", i + 1);
+		return p + 2;
+	}
+	return item_end(m, p);
+}
+
+void bh_matcher_check(bh_matcher *m, const char *pattern)
+{
+	for (const char *p = pattern; p < m->pattern_end;) {
+		if (*p == '(') {
+			bool position = p + 1 < m->pattern_end && p[1] == ')';
+			note_opened(m, position);
+			p += position ? 2 : 1;
+		} else if (*p == ')') {
+			note_closed(m);
+			p++;
+		} else {
+			p = *p == ESCAPE ? check_escape(m, p) : item_end(m, p);
+		}
+	}
+	for (int i = 0; i < m->count; i++)
+		if (m->captures[i].kind == BH_CAPTURE_OPEN)
+			luaL_error(m->lua, "unfinished capture");
+}
+
 /* --- What was captured ------------------------------------------------------------------------ */
 
 void bh_matcher_push(bh_matcher *m, int i, const char *start, const char *end)

@@ -24,6 +24,9 @@ typedef struct bh_matcher {
 
 void bh_matcher_init(bh_matcher *m, lua_State *lua, bh_span subject, bh_span pattern);
 
+/* Raises an error if `pattern` (without its anchor) is malformed, though a search might never come to that place. */
+void bh_matcher_check(bh_matcher *m, const char *pattern);
+
 /* Matches `pattern` (without its anchor) exactly at `at`. NULL: no; else the end of the match. */
 const char *bh_matcher_run(bh_matcher *m, const char *at, const char *pattern);
 

@@ -105,8 +105,14 @@ char *bh_settings_store(const bh_method *method, bh_span given, const char *stor
 /* The form that is shown: passwords become {"set":true} or {"set":false}. */
 char *bh_settings_masked(const bh_method *method, const char *stored);
 
-/* The URL that a webhook leads to (its first field of format url), for lists; NULL: none. */
+/* The URL that a webhook leads to (its first field of format url that counts), for lists; NULL: none. */
 char *bh_settings_url(const bh_method *method, const char *stored);
+
+/*
+ * The text that the script gets for a field which is no password, by settings in their stored, shown or given form: its default if
+ * nothing is there, NULL if there is none or the field's `when` does not hold.
+ */
+char *bh_settings_text(const bh_method *method, const bh_field *field, const char *settings);
 
 /* --- A webhook's own script ------------------------------------------------------------------- */
 

@@ -1,6 +1,7 @@
 #include "method/method_file.h"
 
 #include "base/error.h"
+#include "method/field.h"
 #include "method/forms.h"
 #include "method/sandbox.h"
 
@@ -12,6 +13,7 @@
 #define FIELDS_MAX 64
 #define OPTIONS_MAX 200
 #define KEY_MAX 64
+#define PATTERN_MAX 400
 
 typedef struct counted_method {
 	bh_method method; /* first: a bh_method * is one of these */
@@ -166,12 +168,12 @@ static bool read_format(reading *r, bh_field *field)
 	return refuse(r, name, "field '%s' has the unknown format '%s'", field->key, name);
 }
 
-static bool read_required(reading *r, bh_field *field)
+static bool read_flag(reading *r, const bh_field *field, const char *name, bool *ret)
 {
-	int type = push_member(r, "required");
+	int type = push_member(r, name);
 	if (type != LUA_TNIL && type != LUA_TBOOLEAN)
-		return refuse(r, field->key, "'required' of field '%s' must be true or false", field->key);
-	field->required = lua_toboolean(r->lua, -1);
+		return refuse(r, field->key, "'%s' of field '%s' must be true or false", name, field->key);
+	*ret = lua_toboolean(r->lua, -1);
 	lua_pop(r->lua, 1);
 	return true;
 }
@@ -255,6 +257,145 @@ static bool read_default(reading *r, bh_field *field)
 	return true;
 }
 
+/* An optional whole number. */
+static bool read_bound(reading *r, const bh_field *field, const char *name, bool *ret_has, int64_t *ret)
+{
+	*ret_has = push_member(r, name) != LUA_TNIL;
+	if (*ret_has && !lua_isinteger(r->lua, -1))
+		return refuse(r, field->key, "'%s' of field '%s' must be a whole number", name, field->key);
+	*ret = lua_tointeger(r->lua, -1);
+	lua_pop(r->lua, 1);
+	return true;
+}
+
+static bool read_range(reading *r, bh_field *field)
+{
+	if (!read_bound(r, field, "min", &field->has_min, &field->min) ||
+	    !read_bound(r, field, "max", &field->has_max, &field->max))
+		return false;
+	if ((field->has_min || field->has_max) && field->format != BH_FIELD_INTEGER)
+		return refuse(r, field->key, "field '%s' is no integer and has 'min' or 'max'", field->key);
+	if (field->has_min && field->has_max && field->min > field->max)
+		return refuse(r, field->key, "'min' of field '%s' is larger than its 'max'", field->key);
+	return true;
+}
+
+static bool is_free_text(const bh_field *field)
+{
+	return field->format == BH_FIELD_URL || field->format == BH_FIELD_INPUT || field->format == BH_FIELD_PASSWORD ||
+	       field->format == BH_FIELD_AREA || field->format == BH_FIELD_HTML;
+}
+
+static bool read_pattern(reading *r, bh_field *field)
+{
+	g_autoptr(GError) why = NULL;
+
+	if (!read_text(r, field->key, "pattern", PATTERN_MAX, &field->pattern) ||
+	    !read_text(r, field->key, "hint", HELP_MAX, &field->hint) || !read_flag(r, field, "trim", &field->trim))
+		return false;
+	if ((field->pattern || field->trim) && !is_free_text(field))
+		return refuse(r, field->key, "field '%s' is no text and has '%s'", field->key,
+			      field->pattern ? "pattern" : "trim");
+	if (field->pattern && !bh_pattern_check(field->pattern, &why))
+		return refuse(r, field->key, "'pattern' of field '%s': %s", field->key, why->message);
+	return true;
+}
+
+static const bh_field *earlier_field(const reading *r, const char *key)
+{
+	for (guint i = 0; i + 1 < r->method->fields->len; i++) {
+		const bh_field *other = g_ptr_array_index(r->method->fields, i);
+		if (!strcmp(other->key, key))
+			return other;
+	}
+	return NULL;
+}
+
+/* The text, number or boolean on the top as conditions write it; NULL: something else. */
+static char *condition_value(lua_State *lua)
+{
+	if (lua_type(lua, -1) == LUA_TSTRING)
+		return g_strdup(lua_tostring(lua, -1));
+	return to_json(lua);
+}
+
+/* Appends the value on the top, which the other field must be able to have. */
+static bool read_when_value(reading *r, const bh_field *field, const bh_field *other, GPtrArray *values)
+{
+	char *value = condition_value(r->lua);
+	if (!value)
+		return refuse(r, field->key, "'is' in the 'when' of field '%s' must be a text, or a list of texts",
+			      field->key);
+	g_ptr_array_add(values, value);
+	return bh_field_may_be(other, value) ||
+	       refuse(r, field->key, "the 'when' of field '%s' asks for '%.60s', which field '%s' can never be",
+		      field->key, value, other->key);
+}
+
+static bool read_when_values(reading *r, bh_field *field, const bh_field *other)
+{
+	g_autoptr(GPtrArray) values = g_ptr_array_new_with_free_func(g_free);
+
+	if (push_member(r, "is") != LUA_TTABLE) {
+		if (!read_when_value(r, field, other, values))
+			return false;
+	} else {
+		if (!check_list(r, field->key, "is", OPTIONS_MAX))
+			return false;
+		for (lua_Integer i = 1; lua_rawgeti(r->lua, -1, i) != LUA_TNIL; i++) {
+			if (!read_when_value(r, field, other, values))
+				return false;
+			lua_pop(r->lua, 1);
+		}
+		lua_pop(r->lua, 1);
+		if (values->len == 0)
+			return refuse(r, field->key, "'is' in the 'when' of field '%s' is empty", field->key);
+	}
+	lua_pop(r->lua, 1);
+	g_ptr_array_add(values, NULL);
+	field->when_values = (char **)g_ptr_array_free(g_steal_pointer(&values), FALSE);
+	return true;
+}
+
+/* The field asked about stands earlier, so that no two conditions wait for each other. */
+static bool read_when(reading *r, bh_field *field)
+{
+	static const char *const members[] = {"field", "is", NULL};
+	int type = push_member(r, "when");
+
+	if (type != LUA_TNIL) {
+		if (type != LUA_TTABLE)
+			return refuse(r, field->key,
+				      "'when' of field '%s' must be a table: { field = \"...\", is = \"...\" }",
+				      field->key);
+		if (!check_members(r, members, "'when'") ||
+		    !need_text(r, field->key, "field", KEY_MAX, &field->when_field))
+			return false;
+		const bh_field *other = earlier_field(r, field->when_field);
+		if (!other)
+			return refuse(r, field->key, "'when' of field '%s' names no field before it: '%.64s'",
+				      field->key, field->when_field);
+		if (!bh_field_may_decide(other))
+			return refuse(r, field->key, "'when' of field '%s' asks about a field of format %s: '%s'",
+				      field->key, bh_field_format_name(other->format), other->key);
+		if (!read_when_values(r, field, other))
+			return false;
+	}
+	lua_pop(r->lua, 1);
+	return true;
+}
+
+/* A paragraph asks for nothing. */
+static bool check_notes(reading *r, const bh_field *field)
+{
+	if (field->format != BH_FIELD_NOTES || !(field->required || field->default_json || field->hint))
+		return true;
+	return refuse(r, field->key, "field '%s' is a paragraph (notes) and has '%s'", field->key,
+		      field->required       ? "required"
+		      : field->default_json ? "default"
+					    : "hint");
+}
+
 static bool key_is_free(reading *r, const bh_field *field)
 {
 	for (guint i = 0; i < r->method->fields->len; i++) {
@@ -268,7 +409,8 @@ static bool key_is_free(reading *r, const bh_field *field)
 /* The table on the top becomes field number `number`. */
 static bool read_field(reading *r, int number)
 {
-	static const char *const members[] = {"key", "format", "title", "help", "required", "default", "options", NULL};
+	static const char *const members[] = {"key",  "format",  "title", "help", "required", "default", "options",
+					      "when", "pattern", "hint",  "trim", "min",      "max",     NULL};
 
 	if (lua_type(r->lua, -1) != LUA_TTABLE)
 		return refuse(r, "fields", "field %d is not a table", number);
@@ -278,8 +420,9 @@ static bool read_field(reading *r, int number)
 	g_autofree char *what = g_strdup_printf("field %d", number);
 	return read_key(r, number, &field->key) && key_is_free(r, field) && check_members(r, members, what) &&
 	       read_format(r, field) && need_text(r, field->key, "title", TITLE_MAX, &field->title) &&
-	       read_text(r, field->key, "help", HELP_MAX, &field->help) && read_required(r, field) &&
-	       read_options(r, field) && read_default(r, field);
+	       read_text(r, field->key, "help", HELP_MAX, &field->help) &&
+	       read_flag(r, field, "required", &field->required) && read_options(r, field) && read_pattern(r, field) &&
+	       read_range(r, field) && read_when(r, field) && read_default(r, field) && check_notes(r, field);
 }
 
 static void free_field(gpointer data)
@@ -290,6 +433,10 @@ static void free_field(gpointer data)
 	g_free(field->help);
 	g_free(field->default_json);
 	g_strfreev(field->options);
+	g_free(field->when_field);
+	g_strfreev(field->when_values);
+	g_free(field->pattern);
+	g_free(field->hint);
 	g_free(field);
 }
 

@@ -15,6 +15,7 @@
 struct bh_methods {
 	int refs;
 	GPtrArray *all; /* bh_method, sorted by name */
+	GPtrArray *broken; /* bh_broken_method, sorted by name */
 };
 
 /* --- A set of methods ------------------------------------------------------------------------- */
@@ -30,6 +31,20 @@ static gint compare_names(gconstpointer a, gconstpointer b)
 	return strcmp((*left)->name, (*right)->name);
 }
 
+static void free_broken(gpointer data)
+{
+	bh_broken_method *broken = data;
+	g_free(broken->name);
+	g_free(broken->why);
+	g_free(broken);
+}
+
+static gint compare_broken(gconstpointer a, gconstpointer b)
+{
+	const bh_broken_method *const *left = a, *const *right = b;
+	return strcmp((*left)->name, (*right)->name);
+}
+
 bh_methods *bh_methods_ref(bh_methods *m)
 {
 	g_atomic_int_inc(&m->refs);
@@ -41,6 +56,7 @@ void bh_methods_unref(bh_methods *m)
 	if (!m || !g_atomic_int_dec_and_test(&m->refs))
 		return;
 	g_ptr_array_unref(m->all);
+	g_ptr_array_unref(m->broken);
 	g_free(m);
 }
 
@@ -61,6 +77,11 @@ GPtrArray *bh_methods_list(const bh_methods *m)
 	for (guint i = 0; i < m->all->len; i++)
 		g_ptr_array_add(list, g_ptr_array_index(m->all, i));
 	return list;
+}
+
+GPtrArray *bh_methods_broken(const bh_methods *m)
+{
+	return m->broken;
 }
 
 /* --- Reading a folder ------------------------------------------------------------------------- */
@@ -134,6 +155,13 @@ static bh_method *load_file(const char *folder, const char *file, const char *na
 	return bh_method_read(name, path, source, error);
 }
 
+static void note_broken(bh_methods *m, const char *name, const char *why, bool kept)
+{
+	bh_broken_method *broken = g_new(bh_broken_method, 1);
+	*broken = (bh_broken_method){.name = g_strdup(name), .why = g_strdup(why), .kept = kept};
+	g_ptr_array_add(m->broken, broken);
+}
+
 static void add_file(bh_methods *m, const char *folder, const char *file, const bh_methods *previous,
 		     GPtrArray *ret_broken)
 {
@@ -142,10 +170,11 @@ static void add_file(bh_methods *m, const char *folder, const char *file, const 
 
 	bh_method *method = load_file(folder, file, name, previous, &error);
 	if (!method) {
-		if (ret_broken)
-			g_ptr_array_add(ret_broken, g_strdup(error->message));
 		const bh_method *old = previous ? bh_methods_find(previous, name) : NULL;
 		method = old ? bh_method_ref((bh_method *)old) : NULL;
+		note_broken(m, name, error->message, old != NULL);
+		if (ret_broken)
+			g_ptr_array_add(ret_broken, g_strdup(error->message));
 	}
 	if (method)
 		g_ptr_array_add(m->all, method);
@@ -156,6 +185,7 @@ static bh_methods *new_set(void)
 	bh_methods *m = g_new0(bh_methods, 1);
 	m->refs = 1;
 	m->all = g_ptr_array_new_with_free_func(unref_method);
+	m->broken = g_ptr_array_new_with_free_func(free_broken);
 	return m;
 }
 
@@ -175,6 +205,7 @@ bh_methods *bh_methods_load(const char *folder, const bh_methods *previous, GPtr
 			add_file(m, folder, entry->d_name, previous, ret_broken);
 	closedir(dir);
 	g_ptr_array_sort(m->all, compare_names);
+	g_ptr_array_sort(m->broken, compare_broken);
 	return m;
 }
 

@@ -1,44 +1,5 @@
 /* Settings of a webhook: given, stored, shown. And reading the method files that describe them. */
-#include "base/error.h"
-#include "method/forms.h"
-#include "method/method.h"
-
-#include <glib.h>
-#include <glib/gstdio.h>
-#include <string.h>
-
-typedef struct place {
-	char *folder, *methods_folder;
-	bh_sealer *sealer;
-	bh_guard *guard;
-	bh_methods *methods;
-} place;
-
-static char *path_of(const char *folder, const char *name)
-{
-	return g_build_filename(folder, name, NULL);
-}
-
-static void write_file(place *p, const char *file, const char *text)
-{
-	g_autofree char *path = path_of(p->methods_folder, file);
-	g_autoptr(GError) error = NULL;
-	g_file_set_contents(path, text, -1, &error);
-	g_assert_no_error(error);
-}
-
-/* Reads the folder anew; returns what is broken. */
-static GPtrArray *reload(place *p)
-{
-	GPtrArray *broken = g_ptr_array_new_with_free_func(g_free);
-	g_autoptr(GError) error = NULL;
-	bh_methods *next = bh_methods_load(p->methods_folder, p->methods, broken, &error);
-
-	g_assert_no_error(error);
-	bh_methods_unref(p->methods);
-	p->methods = next;
-	return broken;
-}
+#include "forms_house.h"
 
 static const char *const ALL_KINDS =
 	"return {\n"
@@ -59,50 +20,15 @@ static const char *const ALL_KINDS =
 
 static void set_up(place *p, gconstpointer unused)
 {
-	g_autoptr(GError) error = NULL;
-	g_autofree char *key = NULL;
-
-	g_unsetenv("BELLHOP_SEAL_KEY");
-	p->folder = g_dir_make_tmp("bellhop-method-XXXXXX", NULL);
-	p->methods_folder = path_of(p->folder, "methods");
-	g_assert_cmpint(g_mkdir(p->methods_folder, 0700), ==, 0);
-	key = path_of(p->folder, "seal.key");
-	p->sealer = bh_sealer_open(key, &error);
-	g_assert_no_error(error);
-	p->guard = bh_guard_new(NULL, NULL, false, &error);
-	g_assert_no_error(error);
+	open_place(p);
 	write_file(p, "all.lua", ALL_KINDS);
 	g_autoptr(GPtrArray) broken = reload(p);
 	g_assert_cmpuint(broken->len, ==, 0);
 }
 
-static void remove_all(const char *folder)
-{
-	g_autoptr(GDir) dir = g_dir_open(folder, 0, NULL);
-	for (const char *name = g_dir_read_name(dir); name; name = g_dir_read_name(dir)) {
-		g_autofree char *path = path_of(folder, name);
-		if (g_file_test(path, G_FILE_TEST_IS_DIR))
-			remove_all(path);
-		else
-			g_remove(path);
-	}
-	g_rmdir(folder);
-}
-
-static void tear_down(place *p, gconstpointer unused)
-{
-	remove_all(p->folder);
-	bh_methods_unref(p->methods);
-	bh_guard_unref(p->guard);
-	bh_sealer_free(p->sealer);
-	g_free(p->methods_folder);
-	g_free(p->folder);
-}
-
 static char *store(place *p, const char *given, const char *stored, char **ret_pointer, GError **error)
 {
-	return bh_settings_store(bh_methods_find(p->methods, "all"), bh_span_of(given), stored, p->sealer, p->guard,
-				 ret_pointer, error);
+	return store_for(p, "all", given, stored, ret_pointer, error);
 }
 
 static char *stored_well(place *p, const char *given, const char *stored)
@@ -114,36 +40,9 @@ static char *stored_well(place *p, const char *given, const char *stored)
 	return result;
 }
 
-/* The value of field `key` as a script would get it; NULL: none. */
-static char *opened(place *p, const char *stored, const char *key)
-{
-	g_autoptr(GError) error = NULL;
-	g_autoptr(GArray) values = bh_settings_open(bh_methods_find(p->methods, "all"), stored, p->sealer, &error);
-
-	g_assert_no_error(error);
-	for (guint i = 0; i < values->len; i++) {
-		const bh_value *v = &g_array_index(values, bh_value, i);
-		if (strcmp(v->field->key, key) != 0)
-			continue;
-		switch (v->kind) {
-		case BH_VALUE_NONE:
-			return NULL;
-		case BH_VALUE_TEXT:
-			return g_strdup(v->text);
-		case BH_VALUE_SECRET:
-			return g_strdup(bh_secret_bytes(v->secret).at);
-		case BH_VALUE_INTEGER:
-			return g_strdup_printf("%" G_GINT64_FORMAT, (gint64)v->integer);
-		case BH_VALUE_BOOLEAN:
-			return g_strdup(v->integer ? "true" : "false");
-		}
-	}
-	g_assert_not_reached();
-}
-
 static void assert_opened(place *p, const char *stored, const char *key, const char *expected)
 {
-	g_autofree char *value = opened(p, stored, key);
+	g_autofree char *value = opened_for(p, "all", stored, key);
 	g_assert_cmpstr(value, ==, expected);
 }
 
@@ -499,6 +398,37 @@ static void a_broken_file_keeps_its_previous_version(place *p, gconstpointer unu
 	g_assert_null(bh_methods_find(p->methods, "all"));
 }
 
+static void what_is_broken_is_listed_with_the_set(place *p, gconstpointer unused)
+{
+	write_file(p, "z.lua", "return {\n title = 17 }");
+	write_file(p, "all.lua", "return {");
+	write_file(p, "My Method.lua", "return 1");
+	g_autoptr(GPtrArray) told = reload(p);
+	GPtrArray *broken = bh_methods_broken(p->methods);
+
+	static const struct {
+		const char *name, *why;
+		bool kept;
+	} rows[] = {
+		{"My Method", "My Method.lua: a method file is named", false},
+		{"all", "all.lua:1: ", true},
+		{"z", "z.lua:2: 'title' must be text", false},
+	};
+	g_assert_cmpuint(told->len, ==, G_N_ELEMENTS(rows));
+	g_assert_cmpuint(broken->len, ==, G_N_ELEMENTS(rows));
+	for (size_t i = 0; i < G_N_ELEMENTS(rows); i++) {
+		const bh_broken_method *b = g_ptr_array_index(broken, i);
+		g_assert_cmpstr(b->name, ==, rows[i].name);
+		g_assert_true(g_str_has_prefix(b->why, rows[i].why));
+		g_assert_cmpint(b->kept, ==, rows[i].kept);
+	}
+
+	/* Put right, it is broken no more; one that stays as it is stays named. */
+	write_file(p, "all.lua", ALL_KINDS);
+	g_autoptr(GPtrArray) again = reload(p);
+	g_assert_cmpuint(bh_methods_broken(p->methods)->len, ==, 2);
+}
+
 static void methods_are_listed_by_name(place *p, gconstpointer unused)
 {
 	write_file(p, "z.lua", "return { title = 'z', fields = {}, deliver = function() end }");
@@ -551,6 +481,7 @@ int main(int argc, char **argv)
 	ADD(a_broken_file_is_named_with_its_line);
 	ADD(a_file_too_large_or_named_badly_is_refused);
 	ADD(a_broken_file_keeps_its_previous_version);
+	ADD(what_is_broken_is_listed_with_the_set);
 	ADD(methods_are_listed_by_name);
 	ADD(a_folder_that_is_not_there_is_an_error);
 	ADD(the_methods_that_ship_are_whole);
