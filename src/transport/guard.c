@@ -4,7 +4,8 @@
  *
  *   own listener?  -> refused, whatever is allowed
  *   exact host allowed?  -> passes
- *   port, then address: refused by a rule (guard_rules.c) unless a CIDR of the settings covers it
+ *   port, then address: refused by a rule (guard_rules.c) unless a CIDR of the settings covers it, or the settings
+ *                       themselves name the target and the address lies in a private network
  */
 #include "transport/guard.h"
 
@@ -204,15 +205,25 @@ static bool is_own(const bh_guard *g, const bh_address *address, unsigned port)
 	return false;
 }
 
+/* Networks that one has for oneself. At "metadata" a cloud hands out credentials: no site's API lives there. */
+static bool is_ones_own_network(const char *rule)
+{
+	static const char *const rules[] = {"loopback", "private", "ula", "site-local", "cgnat", NULL};
+
+	return g_strv_contains(rules, rule);
+}
+
 /* The address itself, and what it wraps: to allow one is not to allow the other. */
-static const char *judge_address(const bh_guard *g, const bh_address *a)
+static const char *judge_address(const bh_guard *g, const bh_address *a, bool trusted)
 {
 	bh_address inner;
-	const char *rule = bh_address_inner(a, &inner) ? judge_address(g, &inner) : NULL;
+	const char *rule = bh_address_inner(a, &inner) ? judge_address(g, &inner, trusted) : NULL;
 
 	if (rule)
 		return rule; /* tells more than "mapped" would */
 	rule = bh_rule_of(a);
+	if (rule && trusted && is_ones_own_network(rule))
+		return NULL;
 	for (guint i = 0; rule && i < g->prefixes->len; i++)
 		if (bh_prefix_covers(&g_array_index(g->prefixes, bh_prefix, i), a))
 			return NULL;
@@ -249,7 +260,7 @@ static const char *judge(const bh_guard *g, const bh_target *target, const bh_ad
 		return NULL;
 	if (!port_is_allowed(g, target->port))
 		return BH_RULE_PORT;
-	return judge_address(g, a);
+	return judge_address(g, a, target->trusted);
 }
 
 const char *bh_guard_refuses(const bh_guard *g, const bh_target *target, const struct sockaddr *address)

@@ -29,6 +29,7 @@ typedef struct bh_target {
 	char *host; /* lower case, no brackets, no trailing dot */
 	unsigned port;
 	bool https;
+	bool trusted; /* a setting of whoever runs Bellhop named it: it may be an address of his own networks */
 } bh_target;
 void bh_target_clear(bh_target *target);
 

@@ -26,7 +26,7 @@ void bh_target_clear(bh_target *target)
 	g_clear_pointer(&target->url, g_free);
 	g_clear_pointer(&target->host, g_free);
 	target->port = 0;
-	target->https = false;
+	target->https = target->trusted = false;
 }
 
 static bool invalid(GError **error, const char *why)
@@ -234,21 +234,22 @@ static const char *parse_until_stable(const char *url, bh_target *ret_target, GE
 
 /* --- JUDGE ---------------------------------------------------------------------------------- */
 
-static const char *judge(const bh_guard *g, const char *url, bh_target *t, GError **error)
+static const char *judge(const bh_guard *g, const char *url, bool trusted, bh_target *t, GError **error)
 {
 	if (!check_characters(url, error) || !check_authority(url, error))
 		return BH_RULE_URL;
 	const char *rule = parse_until_stable(url, t, error);
+	t->trusted = trusted;
 	if (!rule)
 		rule = bh_guard_judge_target(g, t);
 	return rule;
 }
 
-const char *bh_guard_judge_url(const bh_guard *g, const char *url, bh_target *ret_target, GError **error)
+const char *bh_guard_judge_url(const bh_guard *g, const char *url, bool trusted, bh_target *ret_target, GError **error)
 {
 	g_autoptr(GError) trouble = NULL;
 	bh_target t = {0};
-	const char *rule = judge(g, url, &t, &trouble);
+	const char *rule = judge(g, url, trusted, &t, &trouble);
 
 	if (!rule) {
 		*ret_target = t;
@@ -265,5 +266,5 @@ const char *bh_guard_judge_url(const bh_guard *g, const char *url, bh_target *re
 
 bool bh_guard_check_url(const bh_guard *g, const char *url, bh_target *ret_target, GError **error)
 {
-	return bh_guard_judge_url(g, url, ret_target, error) == NULL;
+	return bh_guard_judge_url(g, url, false, ret_target, error) == NULL;
 }

@@ -53,7 +53,7 @@ typedef struct bh_route {
 
 typedef struct bh_routes {
 	bh_guard *guard;
-	GHashTable *by_url; /* url -> bh_route */
+	GHashTable *by_url[2]; /* url -> bh_route; the second: of trusted requests */
 	GHashTable *endpoints; /* key -> bh_endpoint, as long as anybody holds it */
 	CURLSH *tls_sessions[BH_TLS_SHARES];
 	GPtrArray *untold; /* names that libcurl shall forget the addresses of, "-host:port" */
@@ -66,7 +66,7 @@ void bh_routes_use_guard(bh_routes *r, bh_guard *guard);
 bh_guard *bh_routes_guard(const bh_routes *r);
 
 /* NULL: refused, by *ret_rule. Else counted for the caller. */
-bh_route *bh_routes_find(bh_routes *r, const char *url, const char **ret_rule, GError **error);
+bh_route *bh_routes_find(bh_routes *r, const char *url, bool trusted, const char **ret_rule, GError **error);
 void bh_route_unref(bh_routes *r, bh_route *route);
 
 /* What libcurl has to learn before a connection to the endpoint is made, behind `list` (CURLOPT_RESOLVE). */
@@ -210,7 +210,7 @@ struct bh_transport {
 	int wake_fd; /* an eventfd: a look-up is over */
 	bool woken; /* one was */
 	uintptr_t serial; /* of the newest transfer */
-	bool guard_changed; /* kept connections were judged by another guard */
+	bool judges_kept; /* kept connections were judged by another guard, or for a trusted request */
 	bh_usec stage_limit[BH_STAGES]; /* of RESOLVE to SECURE; in CONNECT each address has it */
 	GQueue stages[BH_STAGES];
 	GArray *events; /* struct epoll_event, since the last turn */

@@ -14,19 +14,20 @@ bh_routes *bh_routes_new(bh_guard *guard)
 	bh_routes *r = g_new0(bh_routes, 1);
 
 	r->guard = bh_guard_ref(guard);
-	r->by_url = g_hash_table_new(g_str_hash, g_str_equal);
+	for (size_t i = 0; i < G_N_ELEMENTS(r->by_url); i++)
+		r->by_url[i] = g_hash_table_new(g_str_hash, g_str_equal);
 	r->endpoints = g_hash_table_new(g_str_hash, g_str_equal);
 	r->untold = g_ptr_array_new_with_free_func(g_free);
 	r->telling = 1;
 	return r;
 }
 
-static void forget(bh_routes *r)
+static void forget_of(bh_routes *r, GHashTable *by_url)
 {
 	GHashTableIter i;
 	void *url, *route;
 
-	g_hash_table_iter_init(&i, r->by_url);
+	g_hash_table_iter_init(&i, by_url);
 	while (g_hash_table_iter_next(&i, &url, &route)) {
 		g_hash_table_iter_remove(&i);
 		g_free(url);
@@ -34,12 +35,19 @@ static void forget(bh_routes *r)
 	}
 }
 
+static void forget(bh_routes *r)
+{
+	for (size_t i = 0; i < G_N_ELEMENTS(r->by_url); i++)
+		forget_of(r, r->by_url[i]);
+}
+
 void bh_routes_free(bh_routes *r)
 {
 	if (!r)
 		return;
 	forget(r);
-	g_hash_table_unref(r->by_url);
+	for (size_t i = 0; i < G_N_ELEMENTS(r->by_url); i++)
+		g_hash_table_unref(r->by_url[i]);
 	g_assert(g_hash_table_size(r->endpoints) == 0);
 	g_hash_table_unref(r->endpoints);
 	g_ptr_array_unref(r->untold);
@@ -104,10 +112,10 @@ struct curl_slist *bh_routes_tell(bh_routes *r, struct curl_slist *list, bh_endp
 
 /* --- Routes --------------------------------------------------------------------------------- */
 
-static bh_route *judge(bh_routes *r, const char *url, const char **ret_rule, GError **error)
+static bh_route *judge(bh_routes *r, const char *url, bool trusted, const char **ret_rule, GError **error)
 {
 	bh_target target;
-	const char *rule = bh_guard_judge_url(r->guard, url, &target, error);
+	const char *rule = bh_guard_judge_url(r->guard, url, trusted, &target, error);
 
 	if (rule) {
 		*ret_rule = rule;
@@ -121,17 +129,18 @@ static bh_route *judge(bh_routes *r, const char *url, const char **ret_rule, GEr
 	return route;
 }
 
-bh_route *bh_routes_find(bh_routes *r, const char *url, const char **ret_rule, GError **error)
+bh_route *bh_routes_find(bh_routes *r, const char *url, bool trusted, const char **ret_rule, GError **error)
 {
-	bh_route *route = g_hash_table_lookup(r->by_url, url);
+	GHashTable *by_url = r->by_url[trusted];
+	bh_route *route = g_hash_table_lookup(by_url, url);
 
 	if (!route) {
-		route = judge(r, url, ret_rule, error);
+		route = judge(r, url, trusted, ret_rule, error);
 		if (!route)
 			return NULL;
-		if (g_hash_table_size(r->by_url) >= ROUTES_MAX)
-			forget(r);
-		g_hash_table_insert(r->by_url, g_strdup(url), route);
+		if (g_hash_table_size(by_url) >= ROUTES_MAX)
+			forget_of(r, by_url);
+		g_hash_table_insert(by_url, g_strdup(url), route);
 	}
 	route->refs++;
 	return route;

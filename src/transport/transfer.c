@@ -209,14 +209,16 @@ static struct curl_slist *list_headers(bh_transfer *x, const bh_request *r)
 /* What goes out with the head in one write (a record of TLS), so that writing cannot fail for an answer that came before. */
 #define ONE_PIECE 8192
 
-static bool find_route(bh_transfer *x, const char *url)
+static bool find_route(bh_transfer *x, const bh_request *r)
 {
 	g_autoptr(GError) error = NULL;
 	const char *rule;
 
-	x->route = bh_routes_find(x->transport->routes, url, &rule, &error);
+	x->route = bh_routes_find(x->transport->routes, r->url, r->trusted, &rule, &error);
 	if (!x->route)
 		bh_failure_refused(x, rule, error->message);
+	/* A webhook that leads to the same place must not find the connection and with it the way in. */
+	x->transport->judges_kept |= r->trusted;
 	return x->route != NULL;
 }
 
@@ -233,7 +235,7 @@ bool bh_transfer_prepare(bh_transfer *x, const bh_request *r)
 	x->before = 0;
 	x->resolved = -1;
 	x->total_timeout = r->total_timeout;
-	if (!find_route(x, r->url))
+	if (!find_route(x, r))
 		return false;
 	if (!is_verb(r->verb)) {
 		bh_failure_refused(x, "url", "The HTTP method is not one in capital letters.");
@@ -392,7 +394,7 @@ static int close_socket(void *transport, curl_socket_t fd)
 	return 0;
 }
 
-/* A connection that was made under another guard is judged anew. */
+/* A connection that was made under another guard, or for who may do more, is judged anew. */
 static const char *judge_kept(const bh_transfer *x, const char *remote)
 {
 	struct sockaddr_storage s = {0};
@@ -408,7 +410,7 @@ static int before_request(void *transfer, char *remote, char *local, int remote_
 {
 	bh_transfer *x = transfer;
 
-	if (x->transport->guard_changed && !x->transport->proxy) {
+	if (x->transport->judges_kept && !x->transport->proxy) {
 		const char *rule = judge_kept(x, remote);
 		if (rule) {
 			x->refused_by = rule;

@@ -115,7 +115,7 @@ bh_transport *bh_transport_new(const bh_transport_config *config, int epoll_fd, 
 void bh_transport_use_guard(bh_transport *t, bh_guard *guard)
 {
 	bh_routes_use_guard(t->routes, guard);
-	t->guard_changed = true;
+	t->judges_kept = true;
 }
 
 /* --- Stages ---------------------------------------------------------------------------------------- */
