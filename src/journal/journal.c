@@ -353,6 +353,7 @@ static void tell_listener(bh_journal *j, const bh_snapshot *before, const bh_wri
 		tell_recovery(j, w->webhook_id);
 		return;
 	case BH_WRITE_STREAK:
+	case BH_WRITE_AUDIT:
 		return;
 	}
 }

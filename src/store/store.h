@@ -148,6 +148,7 @@ typedef enum bh_write_kind {
 	BH_WRITE_RECOVERY,      /* a new recovery */
 	BH_WRITE_RECOVER,       /* the next `limit` deliveries of a recovery (no tests), and how far it is by then */
 	BH_WRITE_RECOVERY_END,  /* a running recovery is cancelled */
+	BH_WRITE_AUDIT,         /* a line in the audit log alone, of what somebody did that is kept nowhere: `audit_what` */
 } bh_write_kind;
 
 typedef enum bh_write_result {
@@ -199,10 +200,11 @@ typedef struct bh_write {
 	/* CHANGE */
 	const bh_change *change;
 	/*
-	 * CHANGE, and (unless NULL) REPLAY, RECOVERY, RECOVERY_END, and the EVENT of a test that enables: "key key_04f…",
+	 * CHANGE, AUDIT, and (unless NULL) REPLAY, RECOVERY, RECOVERY_END, and the EVENT of a test that enables: "key key_04f…",
 	 * "127.0.0.1"; the store adds what and when.
 	 */
 	const char *audit_who, *audit_from;
+	const char *audit_what;       /* AUDIT: "methods.reload 1 changed" */
 
 	/* SWEEP */
 	bh_id webhook_id;             /* set by RECOVER and RECOVERY_END */

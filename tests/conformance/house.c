@@ -84,7 +84,7 @@ void house_close(house *h)
 	g_free(h);
 }
 
-static note *note_new(bh_write_kind kind)
+note *note_new(bh_write_kind kind)
 {
 	note *n = g_new0(note, 1);
 

@@ -34,6 +34,8 @@ typedef struct note {
 	bh_recovery recovery;
 } note;
 
+note *note_new(bh_write_kind kind); /* with nothing in it */
+
 /* An event that is about property 12, with a triggered delivery for each webhook named (up to 8; 0 ends them). */
 note *note_event(const bh_id *webhooks);
 note *note_event_of(const bh_event *parts, const bh_id *webhooks);

@@ -463,6 +463,26 @@ static void each_change_leaves_a_line_in_the_audit_log(void)
 	house_close(h);
 }
 
+static void what_is_kept_nowhere_else_may_leave_a_line_as_well(void)
+{
+	house *h = house_open();
+	note *n = note_new(BH_WRITE_AUDIT);
+	n->write.audit_who = "key key_test";
+	n->write.audit_from = "192.0.2.7";
+	n->write.audit_what = "methods.reload 1 changed";
+	n->write.at = NOON + 5;
+	apply_and_free(h, n);
+
+	g_autoptr(GPtrArray) page = bh_reader_audit(h->reader, 0, 2, NULL);
+	g_assert_cmpuint(page->len, ==, 1);
+	const bh_audit *line = page->pdata[0];
+	g_assert_cmpstr(line->what, ==, "methods.reload 1 changed");
+	g_assert_cmpstr(line->who, ==, "key key_test");
+	g_assert_cmpstr(line->from, ==, "192.0.2.7");
+	g_assert_cmpint(line->at, ==, NOON + 5);
+	house_close(h);
+}
+
 void add_directory_tests(void)
 {
 	g_test_add_func("/store/directory/empty", an_empty_directory_loads);
@@ -480,4 +500,5 @@ void add_directory_tests(void)
 	g_test_add_func("/store/secret/not_in_files", secrets_are_not_in_any_file);
 	g_test_add_func("/store/secret/foreign_key", a_foreign_sealing_key_is_named_as_the_trouble);
 	g_test_add_func("/store/audit/lines", each_change_leaves_a_line_in_the_audit_log);
+	g_test_add_func("/store/audit/alone", what_is_kept_nowhere_else_may_leave_a_line_as_well);
 }

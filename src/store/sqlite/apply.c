@@ -109,6 +109,8 @@ static bool apply_one(bh_sqlite *s, bh_write *w, GError **error)
 		return bh_sqlite_write_recovery(s, w, error) && audit(s, w, error);
 	case BH_WRITE_RECOVER:
 		return bh_sqlite_write_recover(s, w, error);
+	case BH_WRITE_AUDIT:
+		return bh_sqlite_write_audit(s, w, error);
 	case BH_WRITE_RECOVERY_END:
 		return bh_sqlite_write_recovery_end(s, w, error) && audit(s, w, error);
 	}

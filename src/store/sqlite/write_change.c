@@ -401,6 +401,8 @@ static char *describe(const bh_write *w)
 	case BH_WRITE_RECOVERY:
 		return g_strdup_printf("webhook.recover %s %s", bh_id_text(BH_ID_WEBHOOK, w->recovery->webhook_id, of),
 				       bh_id_text(BH_ID_RECOVERY, w->recovery->id, id));
+	case BH_WRITE_AUDIT:
+		return g_strdup(w->audit_what);
 	case BH_WRITE_RECOVERY_END:
 		return g_strdup_printf("recovery.cancel %s", bh_id_text(BH_ID_RECOVERY, w->recovery_id, id));
 	default:
