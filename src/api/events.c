@@ -120,10 +120,20 @@ bool bh_sees_finding(const bh_call *call, const bh_finding *finding)
 	return finding->webhook && webhook && bh_scope_owns(&call->scope, webhook);
 }
 
-/* A delivery that was overtaken changes what is to be said of its webhook. */
+/* A delivery that was overtaken, or that a condition did not want, changes what is to be said of its webhook. */
 static bh_verdict verdict_now(const bh_finding *finding, const bh_delivery *delivery)
 {
-	return delivery && delivery->state == BH_STATE_COALESCED ? BH_VERDICT_COALESCED : finding->verdict;
+	if (delivery && delivery->state == BH_STATE_COALESCED)
+		return BH_VERDICT_COALESCED;
+	return delivery && delivery->state == BH_STATE_FILTERED ? BH_VERDICT_FILTERED : finding->verdict;
+}
+
+/* Whose condition it was, the method's or the owner's, only the delivery knows. */
+static const char *sentence_now(bh_verdict verdict, const bh_delivery *delivery)
+{
+	bool knows_more = verdict == BH_VERDICT_FILTERED && delivery && delivery->reason;
+
+	return knows_more ? delivery->reason : bh_verdict_sentence(verdict);
 }
 
 void bh_write_verdict(bh_call *call, GString *out, const bh_finding *finding, int round, bh_id delivery_id,
@@ -137,7 +147,7 @@ void bh_write_verdict(bh_call *call, GString *out, const bh_finding *finding, in
 	bh_out_text(out, "webhook_name", webhook ? webhook->name : NULL);
 	bh_out_text(out, "manager_id", finding->manager);
 	bh_out_text(out, "verdict", bh_verdict_name(verdict));
-	bh_out_text(out, "sentence", bh_verdict_sentence(verdict));
+	bh_out_text(out, "sentence", sentence_now(verdict, delivery));
 	bh_out_int(out, "round", round);
 	bh_out_id(out, "delivery_id", BH_ID_DELIVERY, delivery_id);
 	bh_out_text(out, "state", delivery ? bh_state_name(delivery->state) : NULL); /* NULL: cleaned away since */

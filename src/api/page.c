@@ -146,14 +146,19 @@ GString *bh_page_open(void)
 	return out;
 }
 
-void bh_page_close(bh_call *call, GString *out, const char *key)
+void bh_page_end(bh_call *call, GString *out, const char *key)
 {
 	g_autofree char *cursor = key ? cursor_of(call, key) : NULL;
 
-	bh_out_close(out, ']');
 	bh_out_text(out, "next", cursor);
 	bh_out_close(out, '}');
 	bh_reply_json(call, 200, out);
+}
+
+void bh_page_close(bh_call *call, GString *out, const char *key)
+{
+	bh_out_close(out, ']');
+	bh_page_end(call, out, key);
 }
 
 void bh_page_close_at(bh_call *call, GString *out, int64_t number)

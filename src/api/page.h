@@ -25,4 +25,6 @@ G_DEFINE_AUTO_CLEANUP_CLEAR_FUNC(bh_page, bh_page_clear)
 GString *bh_page_open(void);
 /* ... and closes it, with the cursor after `key` (NULL: this was the last page), as the call's answer. */
 void bh_page_close(bh_call *call, GString *out, const char *key);
+/* The same for a page with members of its own, once the caller has closed the rows and written them. */
+void bh_page_end(bh_call *call, GString *out, const char *key);
 void bh_page_close_at(bh_call *call, GString *out, int64_t number); /* 0: the last page */
