@@ -1,18 +1,14 @@
 /*
- * Runs of `deliver`, many at a time in one Lua state:
+ * Runs, many at a time in one Lua state: they begin, take their turns (script.h has the states), and end. A run whose slice is
+ * over stands at the end of a row, and bh_script_host_next takes from its head; so runs that compute share the thread among
+ * themselves and with everything else that it has to do.
  *
- *   bh_script_new -> READY --resume--> the script runs ---> WAITING   it asked for a call
- *                                       ^                     |
- *                                       +------ resume -------+       with the answer
- *                                       |
- *                                       +---> FINISHED                it returned, or broke
- *
- * A run keeps nothing for the next one. A method whose `deliver` uses no local of its file has no place to keep
- * anything, and is called again and again; any other has its whole chunk run anew for each delivery, so that its locals
- * are fresh. The event is a table of its own; the settings are shared, and read-only.
+ * A run keeps nothing for the next one (code.h). The event is a table of its own; the settings are shared, and read-only.
  */
 #include "base/error.h"
+#include "method/code.h"
 #include "method/method_file.h"
+#include "method/remote.h"
 #include "method/script.h"
 #include "method/settings_cache.h"
 
@@ -21,144 +17,59 @@
 
 #define IDLE_MAX 256 /* finished runs that are kept for the next deliveries */
 #define TEXT_MAX 1000 /* of a trouble or a reason */
+#define TOKENS_MAX 4096 /* places; a webhook has one for each set of credentials */
 #define COMPUTE_MAX (1 * BH_SECOND)
-
-/* A method, compiled into this state. Runs and the table of the host hold references. */
-struct bh_script_code {
-	int refs;
-	bh_sandbox *box;
-	bh_method *method;
-	char *file; /* "basic.lua" */
-	int chunk; /* registry: the compiled file */
-	int deliver; /* registry: the function, when it can be called again; else LUA_NOREF */
-	int line; /* on which `deliver` begins */
-	char *trouble; /* why the file did not run; NULL: it did */
-};
 
 struct bh_script_host {
 	bh_sandbox box;
 	bh_script_limits limits;
 	bh_methods *methods; /* NULL: none yet */
 	GHashTable *codes; /* name of the method -> bh_script_code */
+	bh_own_scripts *own;
 	bh_settings_cache *settings;
+	bh_tokens *tokens;
+	bh_script_lookup lookup;
+	bh_now now;
+	GQueue row; /* bh_script: those whose turn it is */
 	GPtrArray *idle; /* bh_script */
 	int remote; /* registry */
 };
 
-/* --- Compiled methods ------------------------------------------------------------------------- */
+/* --- The host --------------------------------------------------------------------------------- */
 
-static void code_unref(gpointer data)
+static void unref_code(gpointer code)
 {
-	bh_script_code *code = data;
-	if (!code || --code->refs > 0)
-		return;
-	luaL_unref(code->box->lua, LUA_REGISTRYINDEX, code->chunk);
-	luaL_unref(code->box->lua, LUA_REGISTRYINDEX, code->deliver);
-	bh_method_unref(code->method);
-	g_free(code->file);
-	g_free(code->trouble);
-	g_free(code);
-}
-
-/* Has the function at the top nothing but the read-only globals around it? */
-static bool captures_nothing(lua_State *lua)
-{
-	const char *name;
-	bool nothing = true;
-
-	for (int i = 1; (name = lua_getupvalue(lua, -1, i)) != NULL; i++) {
-		nothing = nothing && !strcmp(name, "_ENV");
-		lua_pop(lua, 1);
-	}
-	return nothing;
-}
-
-/* Looks at `deliver` in the table that the chunk returned to the top of `thread`. */
-static void take_deliver(bh_script_code *code, lua_State *thread)
-{
-	if (lua_istable(thread, -1)) {
-		lua_pushliteral(thread, "deliver");
-		lua_rawget(thread, -2);
-	}
-	if (!lua_isfunction(thread, -1) || lua_iscfunction(thread, -1)) {
-		code->trouble = g_strdup_printf("%s: 'deliver' is not a function", code->file);
-		return;
-	}
-
-	lua_Debug about;
-	lua_pushvalue(thread, -1);
-	lua_getinfo(thread, ">S", &about);
-	code->line = about.linedefined;
-	if (!captures_nothing(thread))
-		return;
-	lua_xmove(thread, code->box->lua, 1);
-	code->deliver = luaL_ref(code->box->lua, LUA_REGISTRYINDEX);
-}
-
-/* The file ran when it was loaded, so this goes well; if not, each delivery says why not. */
-static void run_chunk(bh_script_code *code)
-{
-	bh_meter meter = {.steps = BH_METHOD_CHUNK_STEPS, .memory = BH_METHOD_CHUNK_MEMORY, .time = BH_SECOND};
-	lua_State *lua = code->box->lua;
-	int anchor, results = 0;
-
-	lua_State *thread = bh_sandbox_thread(code->box, &anchor);
-	lua_rawgeti(thread, LUA_REGISTRYINDEX, code->chunk);
-	if (bh_sandbox_resume(code->box, thread, &meter, 0, &results) == LUA_OK) {
-		lua_settop(thread, 1);
-		take_deliver(code, thread);
-	} else {
-		code->trouble = bh_sandbox_trouble(code->box, thread, &meter, code->file);
-	}
-	luaL_unref(lua, LUA_REGISTRYINDEX, anchor);
-}
-
-static bh_script_code *code_new(bh_sandbox *box, bh_method *method)
-{
-	bh_script_code *code = g_new0(bh_script_code, 1);
-	gsize size;
-	const char *source = g_bytes_get_data(method->source, &size);
-
-	code->refs = 1;
-	code->box = box;
-	code->method = bh_method_ref(method);
-	code->file = g_strconcat(method->name, ".lua", NULL);
-	code->chunk = code->deliver = LUA_NOREF;
-	if (bh_sandbox_compile(box, code->file, source ? source : "", size)) {
-		code->chunk = luaL_ref(box->lua, LUA_REGISTRYINDEX);
-		run_chunk(code);
-	} else {
-		code->trouble = g_strdup(lua_tostring(box->lua, -1));
-		lua_pop(box->lua, 1);
-	}
-	return code;
+	bh_script_code_unref(code);
 }
 
 /* The codes of `methods`; what has not changed since is taken over. */
 static GHashTable *make_codes(bh_script_host *h, bh_methods *methods)
 {
-	GHashTable *codes = g_hash_table_new_full(g_str_hash, g_str_equal, NULL, code_unref);
+	GHashTable *codes = g_hash_table_new_full(g_str_hash, g_str_equal, NULL, unref_code);
 	g_autoptr(GPtrArray) list = bh_methods_list(methods);
 
 	for (guint i = 0; i < list->len; i++) {
 		bh_method *method = g_ptr_array_index(list, i);
 		bh_script_code *code = g_hash_table_lookup(h->codes, method->name);
 		if (code && code->method == method)
-			code->refs++;
+			bh_script_code_ref(code);
 		else
-			code = code_new(&h->box, method);
+			code = bh_script_code_new(&h->box, method);
 		g_hash_table_insert(codes, method->name, code);
 	}
 	return codes;
 }
-
-/* --- The host --------------------------------------------------------------------------------- */
 
 static void destroy_script(bh_script *s);
 
 static void destroy_idle(gpointer script)
 {
 	destroy_script(script);
+}
+
+static void wake_run(void *run)
+{
+	bh_script_wake(run);
 }
 
 bh_script_host *bh_script_host_new(const bh_script_limits *limits, const bh_sealer *sealer)
@@ -169,10 +80,23 @@ bh_script_host *bh_script_host_new(const bh_script_limits *limits, const bh_seal
 	bh_sandbox_init(&h->box, limits->memory_max);
 	bh_remote_push(h->box.lua);
 	h->remote = luaL_ref(h->box.lua, LUA_REGISTRYINDEX);
-	h->codes = g_hash_table_new_full(g_str_hash, g_str_equal, NULL, code_unref);
+	h->codes = g_hash_table_new_full(g_str_hash, g_str_equal, NULL, unref_code);
+	h->own = bh_own_scripts_new(&h->box);
+	h->tokens = bh_tokens_new(TOKENS_MAX, wake_run);
+	h->now = bh_clock_now();
+	g_queue_init(&h->row);
 	h->settings = bh_settings_cache_new(&h->box, sealer);
 	h->idle = g_ptr_array_new_with_free_func(destroy_idle);
 	return h;
+}
+
+static void clear_lookup(bh_script_lookup *lookup)
+{
+	g_free(lookup->url);
+	g_free(lookup->token_url);
+	g_free(lookup->client_id);
+	bh_secret_unref(lookup->client_secret);
+	*lookup = (bh_script_lookup){0};
 }
 
 void bh_script_host_free(bh_script_host *h)
@@ -182,6 +106,9 @@ void bh_script_host_free(bh_script_host *h)
 	g_ptr_array_unref(h->idle);
 	bh_settings_cache_free(h->settings);
 	g_hash_table_unref(h->codes);
+	bh_own_scripts_free(h->own);
+	bh_tokens_free(h->tokens);
+	clear_lookup(&h->lookup);
 	bh_methods_unref(h->methods);
 	bh_sandbox_clear(&h->box);
 	g_free(h);
@@ -198,6 +125,53 @@ void bh_script_host_use(bh_script_host *h, bh_methods *methods)
 	h->methods = methods;
 	bh_settings_cache_flush(h->settings);
 	bh_sandbox_tidy(&h->box, NULL);
+}
+
+bool bh_script_host_filters(bh_script_host *h, const char *method, const char *script)
+{
+	const bh_script_code *code = g_hash_table_lookup(h->codes, method);
+	if (code && (code->has[BH_STAGE_ACCEPTS] || code->trouble))
+		return true;
+	if (!script)
+		return false;
+
+	bh_script_code *own = bh_own_scripts_get(h->own, script);
+	bool has_a_say = own->has[BH_STAGE_ACCEPTS] || own->trouble;
+	bh_script_code_unref(own);
+	return has_a_say;
+}
+
+void bh_script_host_lookup(bh_script_host *h, const bh_lookup_config *config)
+{
+	clear_lookup(&h->lookup);
+	h->lookup = (bh_script_lookup){
+		.url = g_strdup(config->url),
+		.token_url = g_strdup(config->token_url),
+		.client_id = g_strdup(config->client_id),
+		.client_secret = config->client_secret.size
+					 ? bh_secret_new(config->client_secret.at, config->client_secret.size)
+					 : NULL,
+	};
+}
+
+void bh_script_host_now(bh_script_host *h, bh_now now)
+{
+	h->now = now;
+}
+
+bh_now bh_script_now(const bh_script *s)
+{
+	return s->host->now;
+}
+
+bh_tokens *bh_script_tokens(bh_script *s)
+{
+	return s->host->tokens;
+}
+
+const bh_script_lookup *bh_script_lookup_config(const bh_script *s)
+{
+	return &s->host->lookup;
 }
 
 /* --- What a run may say ----------------------------------------------------------------------- */
@@ -256,6 +230,8 @@ static bh_script *create_script(bh_script_host *h)
 	s->thread = bh_sandbox_thread(&h->box, &s->anchor);
 	lua_pushboolean(h->box.lua, false);
 	s->answer_slot = luaL_ref(h->box.lua, LUA_REGISTRYINDEX);
+	s->texts = g_string_new(NULL);
+	s->turn.data = s;
 	bh_script_set_run(s->thread, s);
 	return s;
 }
@@ -264,6 +240,7 @@ static void destroy_script(bh_script *s)
 {
 	luaL_unref(s->host->box.lua, LUA_REGISTRYINDEX, s->answer_slot);
 	luaL_unref(s->host->box.lua, LUA_REGISTRYINDEX, s->anchor);
+	g_string_free(s->texts, TRUE);
 	g_free(s);
 }
 
@@ -272,76 +249,91 @@ static bh_script *take_script(bh_script_host *h)
 	return h->idle->len > 0 ? g_ptr_array_steal_index(h->idle, h->idle->len - 1) : create_script(h);
 }
 
-static void set_text(lua_State *lua, const char *name, const char *text)
+static void copy_text(GString *texts, const char *text)
 {
-	if (!text)
+	if (text)
+		g_string_append_len(texts, text, (gssize)strlen(text) + 1);
+}
+
+/* Points *text, if there is one, to its copy at `*at`, and *at behind it. */
+static void use_copy(const char **text, const char **at)
+{
+	if (!*text)
 		return;
-	lua_pushstring(lua, text);
-	lua_setfield(lua, -2, name);
+	*text = *at;
+	*at += strlen(*at) + 1;
 }
 
-static void push_event(lua_State *lua, const bh_script_event *event)
+/* The script can change its table; what the host asks the world with must not change along. */
+static void copy_event(bh_script *s, const bh_script_event *event)
 {
-	char when[BH_TIME_TEXT_SIZE];
-	gsize size;
-	const char *body = g_bytes_get_data(event->body, &size);
+	g_string_truncate(s->texts, 0);
+	copy_text(s->texts, event->id);
+	copy_text(s->texts, event->type);
+	copy_text(s->texts, event->property_id);
+	copy_text(s->texts, event->manager_id);
 
-	lua_createtable(lua, 0, 7);
-	set_text(lua, "id", event->id);
-	set_text(lua, "type", event->type);
-	set_text(lua, "property_id", event->property_id);
-	set_text(lua, "manager_id", event->manager_id);
-	set_text(lua, "occurred_at", bh_time_text(event->occurred_at, when));
-	lua_pushlstring(lua, size ? body : "", size);
-	lua_setfield(lua, -2, "body");
-	lua_pushinteger(lua, event->attempt);
-	lua_setfield(lua, -2, "attempt");
+	const char *at = s->texts->str;
+	s->event = *event;
+	use_copy(&s->event.id, &at);
+	use_copy(&s->event.type, &at);
+	use_copy(&s->event.property_id, &at);
+	use_copy(&s->event.manager_id, &at);
+	s->body = g_bytes_ref(event->body);
+	s->event.body = s->body;
 }
 
-/* What `deliver` returned is what this run returns, also when it had waited in between. */
-static int finish_fresh(lua_State *lua, int status, lua_KContext context)
+/* Nothing but one call of a function that is kept: what most webhooks have, and the shortest way. */
+static void push_plain(bh_script *s)
 {
-	return lua_gettop(lua);
+	s->stage = BH_STAGE_DELIVER;
+	s->at_work = s->code;
+	lua_rawgeti(s->thread, LUA_REGISTRYINDEX, s->code->functions[BH_STAGE_DELIVER]);
+	bh_script_event_push(s->thread, s, &s->event);
+	lua_pushinteger(s->thread, s->event.attempt);
+	lua_setfield(s->thread, -2, "attempt");
+	lua_rawgeti(s->thread, LUA_REGISTRYINDEX, s->settings->view);
+	lua_rawgeti(s->thread, LUA_REGISTRYINDEX, s->host->remote);
+	s->arguments = 3;
 }
 
-/* Arguments: chunk, event, settings, remote. Runs the chunk, and then the `deliver` of its table. */
-static int deliver_fresh(lua_State *lua)
+static void push_stages(bh_script *s)
 {
-	lua_pushvalue(lua, 1);
-	lua_call(lua, 0, 1);
-	if (!lua_istable(lua, -1))
-		return luaL_error(lua, "the file returned no table");
-	lua_pushliteral(lua, "deliver");
-	lua_rawget(lua, -2);
-	lua_replace(lua, 1);
-	lua_settop(lua, 4);
-	lua_callk(lua, 3, 1, 0, finish_fresh);
-	return finish_fresh(lua, LUA_OK, 0);
+	s->stage = BH_STAGE_LOADING;
+	s->at_work = s->code;
+	lua_pushcfunction(s->thread, bh_script_stages);
+	bh_script_event_push(s->thread, s, &s->event);
+	lua_rawgeti(s->thread, LUA_REGISTRYINDEX, s->settings->view);
+	bh_script_settings_push_shown(s->settings, s->thread);
+	lua_rawgeti(s->thread, LUA_REGISTRYINDEX, s->host->remote);
+	s->arguments = 4;
 }
 
 /* Puts function and arguments on the run's stack. */
-static void prepare(bh_script *s, const bh_script_event *event)
+static void prepare(bh_script *s)
 {
 	bh_script_host *h = s->host;
 	size_t before = h->box.used;
 
-	if (s->code->deliver != LUA_NOREF) {
-		lua_rawgeti(s->thread, LUA_REGISTRYINDEX, s->code->deliver);
-		s->arguments = 3;
-	} else {
-		lua_pushcfunction(s->thread, deliver_fresh);
-		lua_rawgeti(s->thread, LUA_REGISTRYINDEX, s->code->chunk);
-		s->arguments = 4;
-	}
-	push_event(s->thread, event);
-	lua_rawgeti(s->thread, LUA_REGISTRYINDEX, s->settings->view);
-	lua_rawgeti(s->thread, LUA_REGISTRYINDEX, h->remote);
-
+	if (bh_script_is_plain(s))
+		push_plain(s);
+	else
+		push_stages(s);
 	s->meter = (bh_meter){
 		.steps = (int64_t)MIN(h->limits.instructions_max, (uint64_t)INT64_MAX),
 		.memory = h->limits.memory_max - MIN(h->limits.memory_max, h->box.used - before),
+		.largest = g_bytes_get_size(s->body),
 		.time = COMPUTE_MAX,
+		.sliced = true,
 	};
+}
+
+/* Who broke before it began: the file, or the webhook's own. */
+static const char *trouble_of_code(const bh_script *s)
+{
+	if (s->code->trouble)
+		return s->code->trouble;
+	return s->own ? s->own->trouble : NULL;
 }
 
 bh_script *bh_script_new(bh_script_host *h, const bh_script_job *job, GError **error)
@@ -358,20 +350,19 @@ bh_script *bh_script_new(bh_script_host *h, const bh_script_job *job, GError **e
 	}
 
 	bh_script *s = take_script(h);
-	code->refs++;
-	s->code = code;
+	s->code = bh_script_code_ref(code);
+	s->own = job->script ? bh_own_scripts_get(h->own, job->script) : NULL;
 	s->settings = opened;
-	s->state = BH_SCRIPT_STATE_READY;
-	s->calls = 0;
-	s->calls_max = h->limits.calls_max;
-	s->answer = NULL;
-	s->answer_table = NULL;
+	s->part = job->part;
+	s->skips_accepts = job->skips_accepts;
+	s->webhook = job->webhook;
 	s->user = job->user;
-	s->body = g_bytes_ref(job->event->body);
-	if (code->trouble)
-		s->trouble = fit_text(s, g_strdup(code->trouble));
+	s->calls_max = h->limits.calls_max;
+	copy_event(s, job->event);
+	if (trouble_of_code(s))
+		s->trouble = fit_text(s, g_strdup(trouble_of_code(s)));
 	else
-		prepare(s, job->event);
+		prepare(s);
 	return s;
 }
 
@@ -384,22 +375,60 @@ static bh_script_turn broke(bh_script *s, char *trouble)
 	return BH_SCRIPT_BROKE;
 }
 
+static bh_script_turn judged(bh_script *s)
+{
+	s->state = BH_SCRIPT_STATE_FINISHED;
+	if (s->judged.why)
+		s->judged.why = fit_text(s, s->judged.why);
+	return BH_SCRIPT_RETURNED;
+}
+
 static bh_script_turn returned(bh_script *s)
 {
 	g_autofree char *what = NULL;
 
+	if (s->is_judged)
+		return judged(s);
 	lua_settop(s->thread, 1); /* the first result, or nil */
-	if (bh_remote_judge(s, 1, &what)) {
-		s->state = BH_SCRIPT_STATE_FINISHED;
-		if (s->judged.why)
-			s->judged.why = fit_text(s, s->judged.why);
-		return BH_SCRIPT_RETURNED;
-	}
+	if (bh_remote_judge(s, 1, &what))
+		return judged(s);
 	return broke(s,
 		     g_strdup_printf(
 			     "%s:%d: deliver returned %s, not the answer of its last call, nor what remote.delivered, "
 			     "remote.retry or remote.fail returns",
-			     s->code->file, s->code->line, what));
+			     s->code->file, s->code->lines[BH_STAGE_DELIVER], what));
+}
+
+/* --- Turns ---------------------------------------------------------------------------------------- */
+
+static void stand_in_row(bh_script *s)
+{
+	s->state = BH_SCRIPT_STATE_QUEUED;
+	g_queue_push_tail_link(&s->host->row, &s->turn);
+}
+
+static bh_script_turn later(bh_script *s)
+{
+	if (s->is_parking)
+		s->state = BH_SCRIPT_STATE_PARKED;
+	else
+		stand_in_row(s);
+	s->is_parking = false;
+	return BH_SCRIPT_LATER;
+}
+
+static bh_script_turn calls(bh_script *s, bh_request *ret_call)
+{
+	s->state = BH_SCRIPT_STATE_WAITING;
+	*ret_call = s->call;
+	return BH_SCRIPT_CALLS;
+}
+
+static bool may_go_on(const bh_script *s, const bh_answer *answer)
+{
+	if (s->state == BH_SCRIPT_STATE_WAITING)
+		return answer != NULL;
+	return !answer && (s->state == BH_SCRIPT_STATE_READY || s->state == BH_SCRIPT_STATE_CALLED);
 }
 
 bh_script_turn bh_script_resume(bh_script *s, const bh_answer *answer, bh_request *ret_call)
@@ -407,8 +436,7 @@ bh_script_turn bh_script_resume(bh_script *s, const bh_answer *answer, bh_reques
 	bh_script_host *h = s->host;
 	int results = 0, arguments = s->state == BH_SCRIPT_STATE_READY ? s->arguments : 0;
 
-	g_assert(s->state != BH_SCRIPT_STATE_FINISHED);
-	g_assert((s->state == BH_SCRIPT_STATE_WAITING) == (answer != NULL));
+	g_assert(may_go_on(s, answer));
 	if (s->trouble) {
 		s->state = BH_SCRIPT_STATE_FINISHED;
 		return BH_SCRIPT_BROKE; /* the file itself does not run */
@@ -416,16 +444,60 @@ bh_script_turn bh_script_resume(bh_script *s, const bh_answer *answer, bh_reques
 
 	s->answer = answer;
 	int status = bh_sandbox_resume(&h->box, s->thread, &s->meter, arguments, &results);
+	if (status == LUA_YIELD && s->answer)
+		bh_remote_settle_answer(h->box.lua, s);
 	s->answer = NULL;
 
+	if (s->meter.stop == BH_STOP_ASKED)
+		return judged(s);
 	if (s->meter.stop || (status != LUA_OK && status != LUA_YIELD))
-		return broke(s, bh_sandbox_trouble(&h->box, s->thread, &s->meter, s->code->file));
+		return broke(s, bh_sandbox_trouble(&h->box, s->thread, &s->meter, s->at_work->file));
 	if (status == LUA_OK)
 		return returned(s);
-	s->state = BH_SCRIPT_STATE_WAITING;
-	*ret_call = s->call;
-	return BH_SCRIPT_CALLS;
+	return s->meter.is_paused || s->is_parking ? later(s) : calls(s, ret_call);
 }
+
+bh_script *bh_script_host_next(bh_script_host *h)
+{
+	GList *first = g_queue_pop_head_link(&h->row);
+	if (!first)
+		return NULL;
+	bh_script *s = first->data;
+	s->state = BH_SCRIPT_STATE_CALLED;
+	return s;
+}
+
+bool bh_script_host_has_next(const bh_script_host *h)
+{
+	return h->row.length > 0;
+}
+
+int bh_script_park(lua_State *lua, lua_KContext context, lua_KFunction next)
+{
+	if (!lua_isyieldable(lua))
+		return luaL_error(lua, "cannot wait inside string.gsub or table.sort");
+	bh_script_of(lua)->is_parking = true;
+	return lua_yieldk(lua, 0, context, next);
+}
+
+void bh_script_wake(bh_script *s)
+{
+	if (s->state == BH_SCRIPT_STATE_PARKED)
+		stand_in_row(s);
+}
+
+int bh_script_end(lua_State *lua, const bh_script_judgement *judgement)
+{
+	bh_script *s = bh_script_of(lua);
+
+	g_assert(!s->judged.why);
+	s->judged = *judgement;
+	s->judged.kind = BH_JUDGED_ENDED;
+	s->judged.why = g_strdup(judgement->why);
+	return bh_sandbox_end(lua);
+}
+
+/* --- Afterwards ----------------------------------------------------------------------------------- */
 
 const bh_script_judgement *bh_script_judged(const bh_script *s)
 {
@@ -442,6 +514,40 @@ const char *bh_script_trouble(const bh_script *s)
 	return s->trouble;
 }
 
+/* Lets go of what was this run's alone. */
+static void forget(bh_script *s)
+{
+	if (s->token)
+		bh_tokens_leave(s);
+	if (s->state == BH_SCRIPT_STATE_QUEUED)
+		g_queue_unlink(&s->host->row, &s->turn);
+	g_clear_pointer(&s->judged.why, g_free);
+	g_clear_pointer(&s->body, g_bytes_unref);
+	g_clear_pointer(&s->trouble, g_free);
+	g_clear_pointer(&s->code, bh_script_code_unref);
+	g_clear_pointer(&s->own, bh_script_code_unref);
+	g_clear_pointer(&s->settings, bh_script_settings_unref);
+}
+
+/* What create_script made stays, all else is as it was then. */
+static void make_idle(bh_script *s)
+{
+	bh_script_host *h = s->host;
+
+	lua_settop(s->thread, 0);
+	lua_pushboolean(h->box.lua, false);
+	lua_rawseti(h->box.lua, LUA_REGISTRYINDEX, s->answer_slot);
+	*s = (bh_script){
+		.host = h,
+		.thread = s->thread,
+		.anchor = s->anchor,
+		.answer_slot = s->answer_slot,
+		.texts = s->texts,
+		.turn = {.data = s},
+	};
+	g_ptr_array_add(h->idle, s);
+}
+
 void bh_script_free(bh_script *s)
 {
 	if (!s)
@@ -449,21 +555,12 @@ void bh_script_free(bh_script *s)
 
 	bh_script_host *h = s->host;
 	bh_meter ended = s->meter;
-	bool clean = s->state == BH_SCRIPT_STATE_FINISHED && !s->trouble;
-	g_clear_pointer(&s->judged.why, g_free);
-	g_clear_pointer(&s->body, g_bytes_unref);
-	g_clear_pointer(&s->trouble, g_free);
-	g_clear_pointer(&s->code, code_unref);
-	g_clear_pointer(&s->settings, bh_script_settings_unref);
-
-	if (clean && h->idle->len < IDLE_MAX) {
-		lua_settop(s->thread, 0);
-		lua_pushboolean(h->box.lua, false);
-		lua_rawseti(h->box.lua, LUA_REGISTRYINDEX, s->answer_slot);
-		g_ptr_array_add(h->idle, s);
-	} else {
+	bool is_clean = s->state == BH_SCRIPT_STATE_FINISHED && !s->trouble && !s->meter.stop;
+	forget(s);
+	if (is_clean && h->idle->len < IDLE_MAX)
+		make_idle(s);
+	else
 		destroy_script(s); /* a coroutine that was left in the middle is not used again */
-	}
 	bh_sandbox_tidy(&h->box, &ended);
 }
 
@@ -481,22 +578,3 @@ bh_call_kind bh_script_call_kind(const bh_script *s)
 {
 	return s->call_kind;
 }
-
-bh_script *bh_script_host_next(bh_script_host *h)
-{
-	return NULL;
-}
-
-bool bh_script_host_has_next(const bh_script_host *h)
-{
-	return false;
-}
-
-bool bh_script_host_filters(bh_script_host *h, const char *method, const char *script)
-{
-	return false;
-}
-
-void bh_script_host_lookup(bh_script_host *h, const bh_lookup_config *config) {}
-
-void bh_script_host_now(bh_script_host *h, bh_now now) {}

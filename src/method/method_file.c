@@ -1,6 +1,7 @@
 #include "method/method_file.h"
 
 #include "base/error.h"
+#include "method/code.h"
 #include "method/field.h"
 #include "method/forms.h"
 #include "method/sandbox.h"
@@ -23,8 +24,9 @@ typedef struct counted_method {
 /* Reading the table that a chunk returned. It is a stranger's: every access is raw, every text has a limit. */
 typedef struct reading {
 	lua_State *lua;
-	bh_method *method;
+	bh_method *method; /* NULL: a webhook's own script */
 	const char *file; /* "basic.lua" */
+	bh_span source;
 	GError **error;
 } reading;
 
@@ -36,10 +38,9 @@ static bool is_word_byte(char c)
 }
 
 /* The line on which `word` stands first as a whole word; 0: nowhere. A comment may fool it: it is a help, no proof. */
-static unsigned line_of(GBytes *source, const char *word)
+static unsigned line_of(bh_span source, const char *word)
 {
-	gsize size;
-	const char *text = g_bytes_get_data(source, &size), *end = text + size;
+	const char *text = source.at, *end = text + source.size;
 	unsigned line = 1;
 
 	for (const char *at = text, *c = text; (at = memmem(at, (size_t)(end - at), word, strlen(word))) != NULL;
@@ -60,7 +61,7 @@ static bool G_GNUC_PRINTF(3, 4) refuse(reading *r, const char *word, const char 
 	g_autofree char *why = g_strdup_vprintf(format, arguments);
 	va_end(arguments);
 
-	unsigned line = word && *word ? line_of(r->method->source, word) : 0;
+	unsigned line = word && *word ? line_of(r->source, word) : 0;
 	if (line)
 		g_set_error(r->error, BH_ERROR, BH_ERROR_INVALID, "%s:%u: %s", r->file, line, why);
 	else
@@ -460,26 +461,76 @@ static bool read_fields(reading *r)
 	return true;
 }
 
-static bool read_deliver(reading *r)
+/* The version of the interface that the file was written for; 1 if it does not say. */
+static bool read_interface(reading *r, int *ret_interface)
 {
-	if (push_member(r, "deliver") == LUA_TNIL)
-		return refuse(r, "return", "the method has no 'deliver'");
-	if (!lua_isfunction(r->lua, -1) || lua_iscfunction(r->lua, -1))
-		return refuse(r, "deliver", "'deliver' must be a function");
+	int type = push_member(r, "interface");
+	lua_Integer wanted = lua_isinteger(r->lua, -1) ? lua_tointeger(r->lua, -1) : 0;
+
+	if (type == LUA_TNIL)
+		wanted = 1;
+	if (wanted < 1)
+		return refuse(r, "interface", "'interface' must be a whole number, 1 or more");
+	if (wanted > BH_METHOD_INTERFACE)
+		return refuse(r, "interface",
+			      "wants interface %" G_GINT64_FORMAT "; this Bellhop speaks %d: a newer Bellhop is needed",
+			      (gint64)wanted, BH_METHOD_INTERFACE);
+	*ret_interface = (int)wanted;
 	lua_pop(r->lua, 1);
 	return true;
+}
+
+/* A function that the file may have. */
+static bool read_function(reading *r, const char *name, bool *ret_has)
+{
+	*ret_has = push_member(r, name) != LUA_TNIL;
+	if (*ret_has && (!lua_isfunction(r->lua, -1) || lua_iscfunction(r->lua, -1)))
+		return refuse(r, name, "'%s' must be a function", name);
+	lua_pop(r->lua, 1);
+	return true;
+}
+
+static bool read_functions(reading *r)
+{
+	bool has_deliver = false;
+
+	if (!read_function(r, "accepts", &r->method->has_accepts) ||
+	    !read_function(r, "transform", &r->method->has_transform) || !read_function(r, "deliver", &has_deliver))
+		return false;
+	return has_deliver || refuse(r, "return", "the method has no 'deliver'");
 }
 
 /* The table on the top becomes the form. */
 static bool read_table(reading *r)
 {
-	static const char *const members[] = {"title", "notes", "fields", "deliver", NULL};
+	static const char *const members[] = {"interface", "title",     "notes",   "fields",
+					      "accepts",   "transform", "deliver", NULL};
 
 	if (lua_type(r->lua, -1) != LUA_TTABLE)
 		return refuse(r, NULL, "the file must end in `return { title = ..., fields = ..., deliver = ... }`");
-	return check_members(r, members, "the method") && need_text(r, NULL, "title", TITLE_MAX, &r->method->title) &&
-	       read_text(r, NULL, "notes", HELP_MAX, &r->method->notes) && read_fields(r) && read_deliver(r);
+	return read_interface(r, &r->method->interface) && check_members(r, members, "the method") &&
+	       need_text(r, NULL, "title", TITLE_MAX, &r->method->title) &&
+	       read_text(r, NULL, "notes", HELP_MAX, &r->method->notes) && read_fields(r) && read_functions(r);
 }
+
+/* --- A webhook's own script ------------------------------------------------------------------- */
+
+bool bh_own_script_read(lua_State *lua, bh_span source, GError **error)
+{
+	static const char *const members[] = {"interface", "accepts", "transform", NULL};
+	reading r = {.lua = lua, .file = BH_OWN_SCRIPT_NAME, .source = source, .error = error};
+	bool has_accepts = false, has_transform = false;
+	int interface;
+
+	if (lua_type(lua, -1) != LUA_TTABLE)
+		return refuse(&r, NULL, "the script must end in `return { accepts = ..., transform = ... }`");
+	if (!read_interface(&r, &interface) || !check_members(&r, members, "the script") ||
+	    !read_function(&r, "accepts", &has_accepts) || !read_function(&r, "transform", &has_transform))
+		return false;
+	return has_accepts || has_transform || refuse(&r, "return", "the script has neither 'accepts' nor 'transform'");
+}
+
+/* --- Reading ------------------------------------------------------------------------------------ */
 
 /* Runs the compiled chunk on the top of the sandbox's stack; its first result is on the top of r->lua then. */
 static bool run_chunk(reading *r, bh_sandbox *box)
@@ -500,10 +551,7 @@ static bool run_chunk(reading *r, bh_sandbox *box)
 
 static bool read_source(reading *r, bh_sandbox *box)
 {
-	gsize size;
-	const char *text = g_bytes_get_data(r->method->source, &size);
-
-	if (!bh_sandbox_compile(box, r->file, text ? text : "", size)) {
+	if (!bh_sandbox_compile(box, r->file, r->source.at ? r->source.at : "", r->source.size)) {
 		const char *why = lua_tostring(box->lua, -1);
 		if (!g_str_has_prefix(why, r->file)) /* it is no text at all */
 			return refuse(r, NULL, "%.1000s", why);
@@ -519,6 +567,7 @@ bh_method *bh_method_read(const char *name, const char *path, GBytes *source, GE
 	counted_method *counted = g_new0(counted_method, 1);
 	g_autoptr(bh_method) method = &counted->method;
 	reading r = {.method = method, .file = file, .error = error};
+	r.source.at = g_bytes_get_data(source, &r.source.size);
 	bh_sandbox box;
 
 	counted->refs = 1;

@@ -3,6 +3,8 @@
 
 #include "method/method.h"
 
+#include <lua.h>
+
 #define BH_METHOD_SOURCE_MAX (256 * 1024)
 #define BH_METHOD_NAME_MAX 40
 
@@ -15,6 +17,15 @@
  * being Lua's own, or where the word in question stands.
  */
 bh_method *bh_method_read(const char *name, const char *path, GBytes *source, GError **error);
+
+#define BH_OWN_SCRIPT_MAX (16 * 1024)
+#define BH_OWN_CHUNK_STEPS 100000
+
+/*
+ * Is what the chunk of a webhook's own script returned, on the top of the stack, a table of such a script? `source` is where to look for
+ * lines. BH_ERROR_INVALID: "script:3: ...".
+ */
+bool bh_own_script_read(lua_State *lua, bh_span source, GError **error);
 
 /* Methods are counted: a reload that finds a file unchanged, or broken, hands the old one on. Any thread. */
 bh_method *bh_method_ref(bh_method *method);

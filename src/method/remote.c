@@ -174,3 +174,5 @@ void bh_remote_push(lua_State *lua)
 	lua_setfield(lua, -2, "basic");
 	bh_sandbox_make_view(lua);
 }
+
+void bh_tokens_leave(bh_script *run) {}

@@ -9,22 +9,84 @@
 #define BYTES_PER_STEP 32 /* an instruction and copying this much take about the same time */
 #define BLOCKS_IN_MEMORY 4 /* one block may be this part of the memory: it bounds what one instruction can cost */
 #define CATCH_STEPS 30 /* what catching an error takes */
+#define SLICE_STEPS 100000 /* about a millisecond */
+#define SLICE_TIME (3 * BH_MILLISECOND) /* for slow instructions */
+#define STRETCH_STEPS 1000000
+#define SHORT_BLOCK (8 * 1024) /* instructions over texts longer than this are slow: the hook comes oftener */
 #define GARBAGE_MAX (512 * 1024)
-#define CROWD 4 /* once waiting runs hold this many times the memory of one ... */
-#define CROWD_SHARE 16 /* ... a turn may add this part of it: the state as a whole has a bound */
+#define HOUSE 16 /* all runs together have this many times the memory of one, ... */
+#define HOUSE_SHARE 8 /* ... of which a run may hold this part of what is free: nobody takes the last of it ... */
+#define HOUSE_LEAST 16 /* ... and each may have this part of its memory, whatever the others do */
 
 /* --- Memory ----------------------------------------------------------------------------------- */
+
+static void count_hook(lua_State *lua, lua_Debug *activation);
+
+/* How many instructions may pass until the next look at the meter. */
+static int hook_interval(const bh_meter *meter)
+{
+	return (int)(HOOK_STEPS / (1 + meter->largest / SHORT_BLOCK)) + 1;
+}
+
+/* The hook comes with the next instruction (and charges for a whole interval). Also from within the allocator. */
+static void look_soon(bh_sandbox *box)
+{
+	lua_sethook(box->thread, count_hook, LUA_MASKCOUNT, 1);
+}
+
+/* Takes `steps` off everything that they count against. */
+static void charge(bh_sandbox *box, size_t steps)
+{
+	bh_meter *meter = box->running;
+	int64_t taken = (int64_t)MIN(steps, (size_t)INT64_MAX / 4);
+	bool was_in_slice = box->slice > 0;
+
+	meter->steps -= taken;
+	if (meter->steps <= 0 && !meter->stop)
+		meter->stop = BH_STOP_STEPS;
+	if (!meter->sliced)
+		return;
+	box->slice -= taken;
+	box->stretch -= taken;
+	if (box->stretch <= 0 && !meter->stop)
+		meter->stop = BH_STOP_STRETCH;
+	if (was_in_slice && box->slice <= 0)
+		look_soon(box);
+}
+
+/*
+ * A run that is refused memory has Lua collect all garbage, and ask once more. Whoever lives just below its ceiling would have
+ * that done for every few bytes: it pays for it, and lets others on afterwards.
+ */
+static void charge_collection(bh_sandbox *box)
+{
+	bh_meter *meter = box->running;
+
+	meter->steps -= (int64_t)(MIN(box->used, box->memory_max) / BYTES_PER_STEP);
+	if (meter->steps <= 0 && !meter->stop)
+		meter->stop = BH_STOP_MEMORY;
+	if (meter->sliced) {
+		box->slice = 0;
+		look_soon(box);
+	}
+}
 
 static bool may_grow(bh_sandbox *box, size_t old_size, size_t new_size)
 {
 	bh_meter *meter = box->running;
 	size_t more = new_size - old_size;
 
-	if (new_size > box->memory_max / BLOCKS_IN_MEMORY || box->used + more > box->ceiling)
+	if (new_size > box->memory_max / BLOCKS_IN_MEMORY)
 		return false;
-	meter->steps -= (int64_t)(more / BYTES_PER_STEP);
-	if (meter->steps <= 0 && !meter->stop)
-		meter->stop = BH_STOP_STEPS;
+	if (box->used + more > box->ceiling) {
+		charge_collection(box);
+		return false;
+	}
+	if (new_size > SHORT_BLOCK && new_size > meter->largest) {
+		meter->largest = new_size;
+		look_soon(box);
+	}
+	charge(box, more / BYTES_PER_STEP);
 	return !meter->stop;
 }
 
@@ -90,7 +152,7 @@ static void collect_if_due(lua_State *lua, bh_sandbox *box)
 
 void bh_sandbox_tidy(bh_sandbox *box, const bh_meter *ended)
 {
-	if (ended && ended->memory + GARBAGE_MAX < box->memory_max) /* it held much: others wait for that */
+	if (ended && ended->held > GARBAGE_MAX) /* it held much: others wait for that */
 		collect(box->lua, box);
 	else
 		collect_if_due(box->lua, box);
@@ -111,22 +173,21 @@ static void spend(lua_State *lua, bh_sandbox *box, size_t steps)
 	if (!meter)
 		return; /* the host itself is at work */
 
-	meter->steps -= (int64_t)MIN(steps, (size_t)INT64_MAX / 2);
-	if (meter->steps <= 0 && !meter->stop)
-		meter->stop = BH_STOP_STEPS;
+	charge(box, steps);
 	if (meter->stop)
 		end_run(lua);
 	collect_if_due(lua, box);
 }
 
-static bh_stop look_at_clock(bh_sandbox *box)
+/* How long this turn has taken. */
+static bh_usec turn_time(bh_sandbox *box)
 {
 	bh_usec now = bh_clock_work();
 	if (!box->timed) {
 		box->timed = true;
 		box->turn_began = now;
 	}
-	return now - box->turn_began > box->running->time ? BH_STOP_TIME : BH_STOP_NONE;
+	return now - box->turn_began;
 }
 
 /* The sandbox that this state or coroutine belongs to: its allocator's argument. */
@@ -137,12 +198,47 @@ static bh_sandbox *box_of(lua_State *lua)
 	return box;
 }
 
+/* Lua can yield here, and takes it as the end of this turn. */
+static void end_slice(lua_State *lua, bh_sandbox *box)
+{
+	box->running->is_paused = true;
+	lua_yield(lua, 0); /* returns, and the hook must return as well */
+}
+
 static void count_hook(lua_State *lua, lua_Debug *activation)
 {
 	bh_sandbox *box = box_of(lua);
-	if (box->running && !box->running->stop)
-		box->running->stop = look_at_clock(box);
-	spend(lua, box, HOOK_STEPS);
+	bh_meter *meter = box->running;
+	int interval = hook_interval(meter);
+
+	lua_sethook(lua, count_hook, LUA_MASKCOUNT, interval);
+	bh_usec taken = turn_time(box);
+	if (taken > meter->time && !meter->stop)
+		meter->stop = BH_STOP_TIME;
+	spend(lua, box, (size_t)interval);
+	if (!meter->sliced || !lua_isyieldable(lua))
+		return;
+	box->stretch = STRETCH_STEPS;
+	if (box->slice <= 0 || taken > SLICE_TIME)
+		end_slice(lua, box);
+}
+
+void bh_sandbox_breathe(lua_State *lua)
+{
+	bh_sandbox *box = box_of(lua);
+	if (!box->running || !lua_isyieldable(lua))
+		return;
+	box->stretch = STRETCH_STEPS;
+	if (box->slice <= 0)
+		look_soon(box);
+}
+
+int bh_sandbox_end(lua_State *lua)
+{
+	bh_meter *meter = box_of(lua)->running;
+	if (!meter->stop)
+		meter->stop = BH_STOP_ASKED;
+	return end_run(lua);
 }
 
 void bh_sandbox_spend(lua_State *lua, size_t steps)
@@ -166,16 +262,31 @@ static void note_memory_error(lua_State *lua, bh_meter *meter, int status)
 		meter->stop = BH_STOP_MEMORY;
 }
 
+/* No script catches its own end. */
+static void pass_end_on(lua_State *lua, int status)
+{
+	bh_meter *meter = box_of(lua)->running;
+	if (status == LUA_OK || !meter)
+		return;
+	note_memory_error(lua, meter, status);
+	if (meter->stop)
+		end_run(lua);
+}
+
+int bh_sandbox_try(lua_State *lua, int arguments, int results)
+{
+	int status = lua_pcall(lua, arguments, results, 0);
+	pass_end_on(lua, status);
+	return status;
+}
+
 /* pcall's second half: also where Lua goes on when the protected function had yielded. */
 static int after_pcall(lua_State *lua, int status, lua_KContext context)
 {
 	if (status == LUA_OK || status == LUA_YIELD)
 		return lua_gettop(lua);
 
-	bh_meter *meter = box_of(lua)->running;
-	note_memory_error(lua, meter, status);
-	if (meter->stop)
-		return end_run(lua); /* no script catches its own end */
+	pass_end_on(lua, status);
 	bh_sandbox_spend(lua, CATCH_STEPS);
 	lua_pushboolean(lua, false);
 	lua_insert(lua, -2);
@@ -203,6 +314,7 @@ void bh_sandbox_init(bh_sandbox *box, size_t memory_max)
 {
 	*box = (bh_sandbox){.memory_max = memory_max};
 	box->lua = lua_newstate(allocate, box);
+	memset(lua_getextraspace(box->lua), 0, LUA_EXTRASPACE); /* its coroutines begin with a copy: no run yet */
 	lua_atpanic(box->lua, panic);
 	lua_gc(box->lua, LUA_GCSTOP);
 
@@ -262,24 +374,50 @@ lua_State *bh_sandbox_thread(bh_sandbox *box, int *ret_anchor)
 
 /* --- A turn ----------------------------------------------------------------------------------- */
 
+/* How much this turn may add: the run's own limit, and its share of a house that others live in as well. */
+static size_t room_of(const bh_sandbox *box, const bh_meter *meter)
+{
+	size_t house = HOUSE * box->memory_max;
+	size_t share = house > box->used ? (house - box->used) / HOUSE_SHARE : 0;
+	size_t most = MIN(meter->memory, MAX(share, box->memory_max / HOUSE_LEAST));
+
+	return most > meter->held ? most - meter->held : 0;
+}
+
+static void begin_turn(bh_sandbox *box, lua_State *thread, bh_meter *meter)
+{
+	box->ceiling = box->used + room_of(box, meter);
+	box->slice = SLICE_STEPS;
+	box->stretch = STRETCH_STEPS;
+	box->timed = false;
+	box->thread = thread;
+	box->running = meter;
+	if (meter->is_paused) { /* the hook must find itself as it was: it is asked about the same instruction again */
+		meter->is_paused = false;
+		return;
+	}
+	lua_sethook(thread, count_hook, LUA_MASKCOUNT, hook_interval(meter)); /* a short turn is never looked at */
+}
+
+static void end_turn(bh_sandbox *box, bh_meter *meter, size_t before)
+{
+	box->running = NULL;
+	box->thread = NULL;
+	meter->held += box->used;
+	meter->held -= MIN(meter->held, before); /* it may have freed what was no more its own */
+	if (box->timed)
+		meter->time -= bh_clock_work() - box->turn_began;
+}
+
 int bh_sandbox_resume(bh_sandbox *box, lua_State *thread, bh_meter *meter, int arguments, int *ret_results)
 {
 	size_t before = box->used;
-	size_t share = before > CROWD * box->memory_max ? box->memory_max / CROWD_SHARE : box->memory_max;
-	box->ceiling = before + MIN(meter->memory, share);
-	box->timed = false;
-	box->running = meter;
-	lua_sethook(thread, count_hook, LUA_MASKCOUNT, HOOK_STEPS); /* counts anew: a short turn is never looked at */
 
+	begin_turn(box, thread, meter);
 	int status = lua_resume(thread, box->lua, arguments, ret_results);
-
-	box->running = NULL;
 	if (status != LUA_OK && status != LUA_YIELD)
 		note_memory_error(thread, meter, status);
-	if (box->used > before)
-		meter->memory -= MIN(meter->memory, box->used - before);
-	if (box->timed)
-		meter->time -= bh_clock_work() - box->turn_began;
+	end_turn(box, meter, before);
 	return status;
 }
 
@@ -304,6 +442,10 @@ static char *stop_text(const bh_sandbox *box, bh_stop stop)
 			box->memory_max / 1024, box->memory_max / BLOCKS_IN_MEMORY / 1024);
 	case BH_STOP_TIME:
 		return g_strdup("the script computed for too long");
+	case BH_STOP_STRETCH:
+		return g_strdup(
+			"the script computed for too long without a pause; sort, match or replace less at once");
+	case BH_STOP_ASKED:
 	case BH_STOP_NONE:
 		break;
 	}
@@ -323,7 +465,8 @@ char *bh_sandbox_trouble(bh_sandbox *box, lua_State *thread, const bh_meter *met
 				       luaL_typename(thread, -1));
 
 	const char *text = lua_tostring(thread, -1);
-	if (g_str_has_prefix(text, name)) /* Lua put the line in front */
+	size_t size = strlen(name);
+	if (!strncmp(text, name, size) && text[size] == ':') /* Lua put the line in front */
 		return g_strdup(text);
 	return g_strdup_printf("%s: %s", place, text);
 }

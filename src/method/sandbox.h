@@ -11,6 +11,10 @@
  *   C functions    what loops in C pays for its length first (bh_sandbox_spend), patterns for each of their steps
  *   the rest       comparing long texts, walking an emptied table: a limit of time, looked at by the hook
  *
+ * Turns: a run whose meter is sliced is paused by the hook when its slice is over, wherever Lua can yield, and goes on with the
+ * next resume. Where Lua cannot (a callback of gsub or sort, a C function at its work) it must come to such a place within
+ * a stretch, or it is ended. So nobody keeps the thread.
+ *
  * A meter that ran out stays so: pcall passes the end on, and nothing else in here catches. Freed blocks are wiped, for
  * passwords pass through as Lua strings.
  *
@@ -31,13 +35,19 @@ typedef enum bh_stop {
 	BH_STOP_STEPS,
 	BH_STOP_MEMORY,
 	BH_STOP_TIME,
+	BH_STOP_STRETCH, /* it gave no chance to pause */
+	BH_STOP_ASKED, /* bh_sandbox_end: its host has had enough */
 } bh_stop;
 
 /* What one run may still use, and what ended it. */
 typedef struct bh_meter {
 	int64_t steps; /* instructions */
 	size_t memory; /* bytes that it may add to the state */
-	bh_usec time; /* of computing; waiting for a call is free */
+	size_t held; /* bytes that its turns so far have added and not given back */
+	size_t largest; /* the largest block that it knows of: what one instruction may have to walk through */
+	bh_usec time; /* of computing; waiting is free */
+	bool sliced; /* it pauses after each slice */
+	bool is_paused; /* its last turn ended so, and not because it asked for something */
 	bh_stop stop;
 } bh_meter;
 
@@ -48,6 +58,8 @@ typedef struct bh_sandbox {
 	size_t used, ceiling; /* bytes now; bytes at which the running turn is refused more */
 	size_t live; /* bytes that the last collection left */
 	bh_meter *running; /* NULL between turns */
+	lua_State *thread; /* the coroutine that runs */
+	int64_t slice, stretch; /* steps left before it pauses, and before it must have done so */
 	bool timed; /* turn_began is set: a turn of a few instructions reads no clock */
 	bh_usec turn_began; /* on the clock of the thread's work */
 } bh_sandbox;
@@ -61,7 +73,7 @@ bool bh_sandbox_compile(bh_sandbox *box, const char *name, const char *source, s
 /* A coroutine, kept alive by *ret_anchor in the registry. */
 lua_State *bh_sandbox_thread(bh_sandbox *box, int *ret_anchor);
 
-/* One turn of `thread` at the cost of `meter`. Results as lua_resume. */
+/* One turn of `thread` at the cost of `meter`. Results as lua_resume; LUA_YIELD with meter->is_paused: its slice was over. */
 int bh_sandbox_resume(bh_sandbox *box, lua_State *thread, bh_meter *meter, int arguments, int *ret_results);
 
 /*
@@ -80,6 +92,15 @@ void bh_sandbox_tidy(bh_sandbox *box, const bh_meter *ended);
 
 /* Takes `steps` off the running meter; ends the run when none are left. */
 void bh_sandbox_spend(lua_State *lua, size_t steps);
+
+/* Before and after a C function calls back into the script: a new stretch begins if it is yieldable itself. */
+void bh_sandbox_breathe(lua_State *lua);
+
+/* Ends the running run as if its meter had run out (BH_STOP_ASKED). Never returns. */
+int bh_sandbox_end(lua_State *lua);
+
+/* As lua_pcall without a handler; passes the run's own end on. */
+int bh_sandbox_try(lua_State *lua, int arguments, int results);
 
 /* Replaces the table on the top of the stack by a view that can be read and walked, not changed. */
 void bh_sandbox_make_view(lua_State *lua);

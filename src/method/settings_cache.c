@@ -41,13 +41,15 @@ static void push_value(lua_State *lua, const bh_value *value)
 	g_assert_not_reached();
 }
 
-static int make_settings_view(bh_sandbox *box, const GArray *values)
+static int make_settings_view(bh_sandbox *box, const GArray *values, bool with_passwords)
 {
 	lua_State *lua = box->lua;
 
 	lua_createtable(lua, 0, (int)values->len);
 	for (guint i = 0; i < values->len; i++) {
 		const bh_value *value = &g_array_index(values, bh_value, i);
+		if (value->field->format == BH_FIELD_PASSWORD && !with_passwords)
+			continue;
 		push_value(lua, value);
 		lua_setfield(lua, -2, value->field->key);
 	}
@@ -69,7 +71,8 @@ static bh_script_settings *open_settings(bh_settings_cache *cache, const bh_meth
 		.method = bh_method_ref((bh_method *)method),
 		.stored = g_strdup(stored),
 		.values = values,
-		.view = make_settings_view(cache->box, values),
+		.view = make_settings_view(cache->box, values, true),
+		.shown = LUA_NOREF,
 	};
 	return settings;
 }
@@ -79,10 +82,18 @@ void bh_script_settings_unref(bh_script_settings *settings)
 	if (!settings || --settings->refs > 0)
 		return;
 	luaL_unref(settings->box->lua, LUA_REGISTRYINDEX, settings->view); /* the allocator wipes what is collected */
+	luaL_unref(settings->box->lua, LUA_REGISTRYINDEX, settings->shown);
 	g_array_unref(settings->values);
 	bh_method_unref(settings->method);
 	g_free(settings->stored);
 	g_free(settings);
+}
+
+void bh_script_settings_push_shown(bh_script_settings *settings, lua_State *thread)
+{
+	if (settings->shown == LUA_NOREF)
+		settings->shown = make_settings_view(settings->box, settings->values, false);
+	lua_rawgeti(thread, LUA_REGISTRYINDEX, settings->shown);
 }
 
 /* --- The table -------------------------------------------------------------------------------- */

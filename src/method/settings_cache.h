@@ -13,7 +13,8 @@ typedef struct bh_script_settings {
 	bh_method *method;
 	char *stored;
 	GArray *values; /* bh_value, see forms.h */
-	int view; /* registry: what the script gets; read-only, so all runs share it */
+	int view; /* registry: what `deliver` gets; read-only, so all runs share it */
+	int shown; /* registry: what `accepts` and `transform` get, which is all but the passwords; LUA_NOREF: nobody has asked yet */
 } bh_script_settings;
 
 typedef struct bh_settings_cache bh_settings_cache;
@@ -25,6 +26,9 @@ void bh_settings_cache_flush(bh_settings_cache *cache);
 bh_script_settings *bh_settings_cache_get(bh_settings_cache *cache, const bh_method *method, const char *stored,
 					  GError **error);
 void bh_script_settings_unref(bh_script_settings *settings); /* wipes with the last one */
+
+/* Pushes the view without passwords. */
+void bh_script_settings_push_shown(bh_script_settings *settings, lua_State *thread);
 
 void bh_script_settings_each_password(const bh_script_settings *settings, void (*each)(void *user, bh_span password),
 				      void *user);
