@@ -564,17 +564,6 @@ const bh_command BH_COMMANDS[] = {
 	 "then the exit code is 1.",
 	 "bellhop method reload",
 	 bh_run_method_reload},
-	{"method try", "FILE | METHOD [--set KEY=VALUE]... [--answer ANSWER]... [options]", 1, 1, BH_PRINTS_DATA, METHOD_TRY,
-	 "Runs a method with an event and shows every call",
-	 "Needs no server and stores nothing. With --answer nothing is sent: the answers are given in their order to the "
-	 "calls that the method makes. Without, THE REAL RECEIVER IS CALLED, through the network guard. What is shown at the "
-	 "end is what Bellhop would do. Credentials are shown as ***. Exit code 0: delivered or filtered; 1: not.",
-	 "bellhop method try basic --url https://hooks.example/b --set basic_username=ada \\\n"
-	 "    --set basic_password=@password.txt --answer 401\n"
-	 "bellhop method try acme.lua --url https://hooks.example/b --answer timeout\n"
-	 "bellhop method try acme.lua --url https://hooks.example/b --answer '429 Retry-After=30'\n"
-	 "bellhop method try acme.lua --url http://127.0.0.1:9000/ --allow 127.0.0.1 --event booking_added",
-	 bh_run_method_try},
 	{"method check", "FILE | METHOD", 1, 1, BH_PRINTS_DATA, METHOD_CHECK,
 	 "Checks a method file: reads it, runs it, looks at its form",
 	 "Needs no server. What the engine would refuse is named with its line, and the exit code is 1; what is surely not "
@@ -582,6 +571,17 @@ const bh_command BH_COMMANDS[] = {
 	 "bellhop method check acme.lua\n"
 	 "bellhop method check basic",
 	 bh_run_method_check},
+	{"method try", "FILE | METHOD [--set KEY=VALUE]... [--answer ANSWER]... [options]", 1, 1, BH_PRINTS_DATA, METHOD_TRY,
+	 "Runs a method with an event and shows every call",
+	 "Needs no server and stores nothing. With --answer nothing is sent: the answers are given in their order to the "
+	 "calls that the method makes. WITHOUT --answer THE REAL RECEIVER IS CALLED, through the network guard. What is shown "
+	 "at the end is what Bellhop would do. Credentials are shown as ***. Exit code 0: delivered or filtered; 1: not.",
+	 "bellhop method try basic --url https://hooks.example/b --set basic_username=ada \\\n"
+	 "    --set basic_password=@password.txt --answer 401\n"
+	 "bellhop method try acme.lua --url https://hooks.example/b --answer timeout\n"
+	 "bellhop method try acme.lua --url https://hooks.example/b --answer '429 Retry-After=30'\n"
+	 "bellhop method try acme.lua --url http://127.0.0.1:9000/ --allow 127.0.0.1 --event booking_added",
+	 bh_run_method_try},
 
 	{"verify", "--secret SECRET [--headers FILE | --id ... --timestamp ... --signature ...] [FILE | -]", 0, 1,
 	 BH_PRINTS_DATA, VERIFY,
