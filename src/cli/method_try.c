@@ -164,7 +164,7 @@ static bool take_script(bench *b, const bh_args *args, GError **error)
 	if (!given)
 		return true;
 	g_autoptr(GString) text = bh_input_read(*given == '@' ? given + 1 : given, error);
-	if (!text)
+	if (!text || !bh_script_check((bh_span){text->str, text->len}, error))
 		return false;
 	b->script = g_strndup(text->str, text->len);
 	return true;

@@ -72,6 +72,7 @@ static void what_has_no_end_ends_with_the_text(void)
 	"deliver = function(event, settings, remote)\n" deliver "\n" \
 	"end }"
 #define URL "{ key = 'url', format = 'url', title = 'URL', required = true },"
+#define WITH_PASSWORD URL "{ key = 'key', format = 'password', title = 'Key', required = true },"
 #define POST "return remote.post(settings.url, { body = event.body })"
 
 /* "3 sentence|5 sentence" */
@@ -103,6 +104,15 @@ static void what_is_surely_not_meant_is_warned_of(void)
 		 "2 The default of \"url\" begins with http: what is sent there can be read on the way. Use https."},
 		{FORM("{ key = 'url', format = 'url', title = 'URL' }", POST),
 		 "2 \"url\" may be left empty, and settings.url is nil then. Say required = true, or give a default."},
+		{"return { title = 'Acme', fields = {\n" WITH_PASSWORD "},\n"
+		 "accepts = function(event, settings)\nlocal x = settings.key\nreturn true end,\n"
+		 "deliver = function(event, settings, remote) return remote.post(settings.url, { body = settings.key }) end }",
+		 "4 Passwords are for `deliver` alone: in `accepts`, settings.key is always nil."},
+		{"return { title = 'Acme', fields = {\n" URL "},\naccepts = function(event) local yes = true end,\n"
+		 "deliver = function(event, settings, remote) " POST " end }",
+		 "3 `accepts` returns nothing; it has to return true or false."},
+		{FORM(URL "{ key = 'say', format = 'notes', title = 'Read' },", "local x = settings.say\n" POST),
+		 "5 \"say\" is a note: it has no value, settings.say is always nil."},
 		{FORM(URL, "remote.post(settings.url, { body = event.body })"),
 		 "4 `deliver` returns nothing; it has to return the answer of a call, or what remote.delivered, retry or fail "
 		 "make."},
@@ -331,8 +341,6 @@ static void the_end_is_what_the_engine_would_do(void)
 	}
 }
 
-#define WITH_PASSWORD URL "{ key = 'key', format = 'password', title = 'Key', required = true },"
-
 static void a_credential_is_shown_nowhere(void)
 {
 	static const char *const answers[] = {"200 X-Echo=open%20sesame:you sent open sesame",
@@ -398,6 +406,59 @@ static void a_delivery_is_signed_as_it_would_be(void)
 	rig_clear(&r);
 }
 
+#define OWN(accepts, transform) \
+	"return { accepts = function(event) " accepts " end,\n" \
+	"transform = function(event) " transform " end }"
+
+static void a_condition_that_does_not_want_it_is_told(void)
+{
+	static const char *const answers[] = {"200", NULL};
+	rig r;
+	rig_init(&r, FORM(URL, POST), "{\"url\":\"https://a.example/\"}", answers);
+	r.plan.script = OWN("return event.type ~= 'booking_added'", "");
+	g_autoptr(bh_trial) trial = bh_trial_run(&r.plan, NULL);
+	g_autofree char *text = told(&r, trial);
+	g_assert_cmpstr(bh_trial_verdict(trial), ==, "filtered");
+	g_assert_cmpuint(trial->calls->len, ==, 0);
+	g_assert_nonnull(strstr(text, "the webhook's own script does not want this event."));
+	g_assert_nonnull(strstr(text, "the delivery ends as filtered"));
+	g_assert_null(strstr(text, "No call was made"));
+	rig_clear(&r);
+}
+
+static void a_changed_body_is_shown_once_as_changed(void)
+{
+	static const struct {
+		const char *deliver, *label;
+	} rows[] = {{POST, "the body, as transform made it"},
+		    {"return remote.post(settings.url, { body = 'x' .. event.body })", "as transform made it"}};
+	for (size_t i = 0; i < G_N_ELEMENTS(rows); i++) {
+		static const char *const answers[] = {"200", NULL};
+		g_autofree char *source = g_strdup_printf(FORM(URL, "%s"), rows[i].deliver);
+		rig r;
+		rig_init(&r, source, "{\"url\":\"https://a.example/\"}", answers);
+		r.plan.script = OWN("return true", "return 'said: ' .. event.type");
+		g_autoptr(bh_trial) trial = bh_trial_run(&r.plan, NULL);
+		g_autofree char *text = told(&r, trial);
+		g_assert_cmpstr(bh_trial_verdict(trial), ==, "delivered");
+		g_assert_true(trial->changed);
+		g_assert_nonnull(strstr(text, rows[i].label));
+		g_assert_nonnull(strstr(text, "  said: booking_added\n"));
+		rig_clear(&r);
+	}
+}
+
+static void a_script_that_takes_long_comes_to_its_end(void)
+{
+	static const char *const answers[] = {"200", NULL};
+	rig r;
+	rig_init(&r, FORM(URL, "local n = 0\nfor i = 1, 400000 do n = n + i end\n" POST),
+		 "{\"url\":\"https://a.example/\"}", answers);
+	g_autoptr(bh_trial) trial = bh_trial_run(&r.plan, NULL);
+	g_assert_cmpstr(bh_trial_verdict(trial), ==, "delivered");
+	rig_clear(&r);
+}
+
 static void the_json_is_json_whatever_came_back(void)
 {
 	static const char *const answers[] = {"500:\"\x01\xff\\", NULL};
@@ -431,6 +492,9 @@ int main(int argc, char **argv)
 	TEST(a_call_too_many_is_said);
 	TEST(a_script_that_breaks_is_named_with_its_line);
 	TEST(a_delivery_is_signed_as_it_would_be);
+	TEST(a_condition_that_does_not_want_it_is_told);
+	TEST(a_changed_body_is_shown_once_as_changed);
+	TEST(a_script_that_takes_long_comes_to_its_end);
 	TEST(the_json_is_json_whatever_came_back);
 	int result = g_test_run();
 	g_autofree char *file = g_build_filename(folder, "acme.lua", NULL);
