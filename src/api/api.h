@@ -24,6 +24,12 @@ typedef struct bh_api_rooms {
 	bool (*check_name)(const bh_guard *guard, const bh_target *target, bh_usec timeout, char **ret_doubt, GError **error);
 	/* When a webhook with this run of failures would be disabled: delivery's policy, which lies behind us. 0: not foreseeable. NULL: never. */
 	bh_usec (*disables_at)(const bh_streak *streak, const bh_settings *settings);
+	/*
+	 * Reads the methods folder anew, as a reload of everything would, and puts it to use (bh_api_use among others). Called on a
+	 * thread that may block, never twice at a time. *ret_before and *ret_now are the caller's. NULL: cannot be asked for.
+	 */
+	bool (*reload_methods)(void *house, bh_methods **ret_before, bh_methods **ret_now, GError **error);
+	void *house;
 } bh_api_rooms;
 
 typedef struct bh_api bh_api;

@@ -100,8 +100,9 @@ static bool check_state(bh_call *call, bh_state *ret)
 
 	if (!name || bh_state_parse(name, ret))
 		return true;
-	bh_reply_problem(call, BH_PROBLEM_PARAMETER, NULL,
-			 "\"state\" is one of pending, held, delivered, gone, exhausted, coalesced, cancelled, filtered.");
+	bh_reply_problem(
+		call, BH_PROBLEM_PARAMETER, NULL,
+		"\"state\" is one of pending, held, delivered, gone, exhausted, coalesced, cancelled, filtered.");
 	return false;
 }
 

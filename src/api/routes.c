@@ -33,6 +33,7 @@ const bh_route BH_ROUTES[] = {
 	{"PATCH", "/v1/webhooks/{}", SITE | MANAGER | SUPER, BH_BODY_PATCH, {NULL}, bh_patch_webhook},
 	{"DELETE", "/v1/webhooks/{}", SITE | MANAGER, BH_BODY_NONE, {NULL}, bh_delete_webhook},
 	{"POST", "/v1/webhooks/{}/test", SITE | MANAGER, BH_BODY_JSON_OR_NOTHING, {NULL}, bh_test_webhook},
+	{"POST", "/v1/webhooks/{}/dry-run", SITE | MANAGER, BH_BODY_JSON_OR_NOTHING, {NULL}, bh_dry_run_webhook},
 	{"POST", "/v1/webhooks/{}/recover", SITE | MANAGER, BH_BODY_JSON, {NULL}, bh_recover_webhook},
 	{"GET", "/v1/webhooks/{}/secret", SITE | MANAGER, BH_BODY_NONE, {NULL}, bh_show_secret},
 	{"POST", "/v1/webhooks/{}/secret/rotate", SITE | MANAGER, BH_BODY_JSON_OR_NOTHING, {NULL}, bh_rotate_secret},
@@ -62,6 +63,7 @@ const bh_route BH_ROUTES[] = {
 
 	{"GET", "/v1/methods", SITE | MANAGER | SUPER, BH_BODY_NONE, {PAGE}, bh_list_methods},
 	{"GET", "/v1/methods/{}", SITE | MANAGER | SUPER, BH_BODY_NONE, {NULL}, bh_show_method},
+	{"POST", "/v1/methods/reload", SITE, BH_BODY_NONE, {NULL}, bh_reload_methods},
 
 	{"GET", "/v1/audit", SITE, BH_BODY_NONE, {PAGE}, bh_list_audit},
 

@@ -5,6 +5,7 @@
 
 #include "api/names.h"
 #include "api/rates.h"
+#include "api/rehearsals.h"
 #include "base/error.h"
 #include "base/log.h"
 
@@ -192,6 +193,7 @@ static bh_api *api_new(const bh_api_rooms *rooms, const bh_settings *settings, b
 	api->guard = bh_guard_ref(guard);
 	api->methods = bh_methods_ref(methods);
 	api->names = bh_name_pool_new();
+	api->rehearsals = bh_rehearsals_new(api);
 	api->rates = bh_rates_new();
 	atomic_store(&api->settings, settings);
 	pthread_mutex_init(&api->lock, NULL);
@@ -203,6 +205,7 @@ static bh_api *api_new(const bh_api_rooms *rooms, const bh_settings *settings, b
 static void api_free(bh_api *api)
 {
 	bh_name_pool_free(api->names);
+	bh_rehearsals_free(api->rehearsals);
 	bh_rates_free(api->rates);
 	pthread_key_delete(api->worker);
 	pthread_mutex_destroy(&api->lock);

@@ -32,6 +32,7 @@ struct bh_api {
 	pthread_key_t worker;
 	bh_api_counters counters;
 	struct bh_name_pool *names;
+	struct bh_rehearsals *rehearsals;
 	struct bh_rates *rates;
 
 	/* What a reload replaces. Under `lock`, but for settings: old ones stay valid, so an atomic pointer does. */

@@ -51,6 +51,9 @@ bool bh_set_tls(bh_call *call, bh_webhook *webhook, uint32_t node);
 void bh_write_pace(GString *out, const bh_webhook *webhook);
 void bh_write_tls(GString *out, const bh_webhook *webhook);
 
+/* The script at the body's node `/script` (not BH_JSON_NONE), checked; null: *ret becomes NULL. False: answered. */
+bool bh_read_script(bh_call *call, uint32_t node, char **ret);
+
 /* What becomes of the deliveries that were held while a webhook was disabled. */
 typedef enum bh_held_policy {
 	BH_HELD_KEEP, /* they stay held */

@@ -92,6 +92,11 @@ static bool set_method(edit *e, uint32_t node)
 	return bh_body_text(e->call, node, "/method", &RULE, &e->method);
 }
 
+static bool set_script(edit *e, uint32_t node)
+{
+	return bh_read_script(e->call, node, &e->webhook->script);
+}
+
 static bool set_shape(edit *e, uint32_t node)
 {
 	static const bh_text_rule RULE = {.max = 32, .may_be_null = true};
@@ -238,6 +243,7 @@ static const struct {
 	{"method", CREATE | PATCH, set_method},
 	{"settings", CREATE | PATCH, note_settings},
 	{"url", CREATE | PATCH, note_url},
+	{"script", CREATE | PATCH, set_script},
 	{"shape", CREATE | PATCH, set_shape},
 	{"events", CREATE | PATCH, set_events},
 	{"properties", CREATE | PATCH, set_properties},

@@ -84,6 +84,7 @@ void bh_write_webhook(bh_call *call, GString *out, const bh_shown_webhook *shown
 	bh_out_text(out, "manager_id", webhook->manager_id);
 	bh_out_text(out, "name", webhook->name ? webhook->name : "");
 	write_settings(out, call, webhook);
+	bh_out_text(out, "script", webhook->script);
 	bh_out_text(out, "shape", bh_shape_name(webhook->shape));
 	bh_out_texts(out, "events", webhook->events);
 	bh_out_texts(out, "properties", webhook->properties);

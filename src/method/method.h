@@ -130,6 +130,7 @@ typedef struct bh_script_limits {
 	uint64_t instructions_max; /* 10 million a delivery */
 	unsigned calls_max; /* remote calls a delivery: 8; those for a token or details are not counted */
 } bh_script_limits;
+#define BH_SCRIPT_LIMITS_DELIVERY ((bh_script_limits){16 * 1024 * 1024, 10 * 1000 * 1000, 8}) /* what a delivery gets */
 
 typedef struct bh_script_host bh_script_host;
 bh_script_host *bh_script_host_new(const bh_script_limits *limits, const bh_sealer *sealer);

@@ -19,6 +19,7 @@
 
 #include <curl/curl.h>
 #include <errno.h>
+#include <pthread.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -44,6 +45,8 @@ typedef struct house {
 	bh_journal *journal;
 	bh_api *api;
 	char *address_file;
+	pthread_mutex_t
+		reloading; /* held by whoever replaces settings, guard or methods: the main thread, or one of the API's */
 } house;
 
 static const bh_settings *settings_of(const house *h)
@@ -166,15 +169,42 @@ static bool open_store(house *h, GError **error)
 	return true;
 }
 
+static const bh_broken_method *find_broken(const bh_methods *methods, const char *name)
+{
+	const GPtrArray *broken = methods ? bh_methods_broken(methods) : NULL;
+	for (guint i = 0; broken && i < broken->len; i++) {
+		const bh_broken_method *b = g_ptr_array_index(broken, i);
+		if (g_str_equal(b->name, name))
+			return b;
+	}
+	return NULL;
+}
+
+/* What is broken is told when it breaks, or in another way than before, and not at every reload that finds it as it was. */
+static void tell_broken(const bh_methods *methods, const bh_methods *previous)
+{
+	const GPtrArray *broken = bh_methods_broken(methods), *before = previous ? bh_methods_broken(previous) : NULL;
+	for (guint i = 0; i < broken->len; i++) {
+		const bh_broken_method *b = g_ptr_array_index(broken, i), *old = find_broken(previous, b->name);
+		if (!old || !g_str_equal(old->why, b->why))
+			bh_log(BH_ERR, "method",
+			       b->kept ? "method not loaded; the version loaded before stays in force"
+				       : "method not loaded",
+			       BH_STR("why", b->why));
+	}
+	for (guint i = 0; before && i < before->len; i++) {
+		const bh_broken_method *b = g_ptr_array_index(before, i);
+		if (!find_broken(methods, b->name))
+			bh_log(BH_INFO, "method", "method is broken no more", BH_STR("method", b->name));
+	}
+}
+
 static bh_methods *load_methods(const bh_settings *s, const bh_methods *previous, GError **error)
 {
 	g_autofree char *folder = bh_methods_folder(s->methods_dir);
-	g_autoptr(GPtrArray) broken = g_ptr_array_new_with_free_func(g_free);
-	bh_methods *methods = bh_methods_load(folder, previous, broken, error);
-	for (guint i = 0; i < broken->len; i++)
-		bh_log(BH_ERR, "method",
-		       previous ? "method not loaded; a version loaded before stays in force" : "method not loaded",
-		       BH_STR("why", broken->pdata[i]));
+	bh_methods *methods = bh_methods_load(folder, previous, NULL, error);
+	if (methods)
+		tell_broken(methods, previous);
 	return methods;
 }
 
@@ -213,6 +243,23 @@ static bool guard_ourselves(house *h, GError **error)
 	return true;
 }
 
+/* On a thread of the API, as a reload of everything is on the main one. */
+static bool reload_methods(void *user, bh_methods **ret_before, bh_methods **ret_now, GError **error)
+{
+	house *h = user;
+	pthread_mutex_lock(&h->reloading);
+	bh_methods *next = load_methods(settings_of(h), h->methods, error);
+	if (next) {
+		*ret_before = h->methods; /* our reference */
+		*ret_now = bh_methods_ref(next);
+		h->methods = next;
+		bh_api_use(h->api, settings_of(h), h->guard, h->methods);
+		bh_loops_use(h->loops, settings_of(h), h->guard, h->methods);
+	}
+	pthread_mutex_unlock(&h->reloading);
+	return next != NULL;
+}
+
 static bool open_api(house *h, GError **error)
 {
 	const bh_settings *s = settings_of(h);
@@ -223,7 +270,9 @@ static bool open_api(house *h, GError **error)
 			      .metrics = tell_metrics,
 			      .user = h->loops,
 			      .check_name = bh_guard_check_name,
-			      .disables_at = bh_delivery_disables_at};
+			      .disables_at = bh_delivery_disables_at,
+			      .reload_methods = reload_methods,
+			      .house = h};
 	h->api = bh_api_open(&rooms, s, h->guard, h->methods, error);
 	if (!h->api || !guard_ourselves(h, error))
 		return false;
@@ -241,7 +290,10 @@ static bool open_house(house *h, GError **error)
 	if (!bh_first_key(settings_of(h)->data_dir, h->directory, h->journal, error) ||
 	    !bh_types_from_file(settings_of(h)->types_file, h->directory, h->journal, error))
 		return false;
-	if (!open_api(h, error) || !bh_loops_start(h->loops, h->journal, error))
+	pthread_mutex_lock(&h->reloading); /* requests come in from here on, and one of them may ask for methods */
+	bool opened = open_api(h, error) && bh_loops_start(h->loops, h->journal, error);
+	pthread_mutex_unlock(&h->reloading);
+	if (!opened)
 		return false;
 	bh_log(BH_INFO, "serve", "ready", BH_STR("version", BH_VERSION), BH_STR("address", bh_api_address(h->api)),
 	       BH_STR("data", settings_of(h)->data_dir));
@@ -277,8 +329,8 @@ static void close_house(house *h)
 
 /* --- Signals --------------------------------------------------------------------------------------------- */
 
-/* Reads everything anew; whatever is wrong is said, and the old stays in force. */
-static bool reload(house *h, GError **error)
+/* With the lock held. */
+static bool read_everything(house *h, GError **error)
 {
 	g_autoptr(bh_settings) next = bh_settings_load(h->options.config, h->options.overrides, error);
 	if (!next)
@@ -301,6 +353,15 @@ static bool reload(house *h, GError **error)
 	bh_api_use(h->api, settings_of(h), h->guard, h->methods);
 	bh_loops_use(h->loops, settings_of(h), h->guard, h->methods);
 	return true;
+}
+
+/* Reads everything anew; whatever is wrong is said, and the old stays in force. */
+static bool reload(house *h, GError **error)
+{
+	pthread_mutex_lock(&h->reloading);
+	bool ok = read_everything(h, error);
+	pthread_mutex_unlock(&h->reloading);
+	return ok;
 }
 
 static void tell_reload(const house *h)
@@ -344,7 +405,8 @@ static void block_signals(sigset_t *ret)
 
 int bh_serve(int argc, char **argv)
 {
-	house h = {.settings = g_ptr_array_new_with_free_func((GDestroyNotify)bh_settings_free)};
+	house h = {.settings = g_ptr_array_new_with_free_func((GDestroyNotify)bh_settings_free),
+		   .reloading = PTHREAD_MUTEX_INITIALIZER};
 	g_autoptr(GError) error = NULL;
 	if (!parse_options(argc, argv, &h.options, &error) || !load_settings(&h, &error)) {
 		fprintf(stderr, "bellhop serve: %s\n", error->message);

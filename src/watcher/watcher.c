@@ -22,7 +22,8 @@ static const struct {
 	[BH_VERDICT_PROPERTY_NOT_SELECTED] = {"property_not_selected", "The webhook does not select this property."},
 	[BH_VERDICT_OWN_CHANGE] = {"own_change",
 				   "The change came from the webhook's own channel, which knows of it already."},
-	[BH_VERDICT_FILTERED] = {"filtered", "A condition of the webhook's method or own script does not want this event."},
+	[BH_VERDICT_FILTERED] = {"filtered",
+				 "A condition of the webhook's method or own script does not want this event."},
 	[BH_VERDICT_COALESCED] = {"coalesced", "A newer event with the same key was sent in its place."},
 };
 
