@@ -160,15 +160,15 @@ def test_a_script_that_breaks_is_named_with_its_line(acme):
 def test_an_own_script_filters_and_changes(tmp_path):
     script = tmp_path / "script.lua"
     script.write_text("""return {
-        accepts = function(event) return event.type ~= "booking_deleted" end,
+        accepts = function(event) return event.type ~= "booking_marked_noshow" end,
         transform = function(event) return { text = "new: " .. event.type } end,
     }""")
     arguments = ["try", "none", "--url", "https://hooks.example/b", "--script", str(script), "--answer", "200"]
     done = method(*arguments)
     assert done.returncode == 0 and "as transform made it" in done.stdout and '{"text":"new: booking_added"}' in done.stdout
-    done = method(*arguments, "--event", "booking_deleted")
+    done = method(*arguments, "--event", "booking_marked_noshow")
     assert done.returncode == 0 and "filtered" in done.stdout and "webhook's own script does not want" in done.stdout
-    told = json.loads(method(*arguments, "--event", "booking_deleted", "--json").stdout)
+    told = json.loads(method(*arguments, "--event", "booking_marked_noshow", "--json").stdout)
     assert (told["verdict"], told["next"]["state"], told["calls"], told["body"]) == ("filtered", "filtered", [], None)
     script.write_text("return { acepts = function() end }")
     done = method(*arguments)
