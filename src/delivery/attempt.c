@@ -1,20 +1,30 @@
 /*
  * One attempt, from the scheduler's go-ahead to a record on its way to the journal:
  *
- *   PREPARE -> RUN -> TRANSFER -+     RUN resumes the method's coroutine until
- *               ^---------------+     it asks for a call or is done.
- *              RUN -> CONCLUDE -> RECORD
+ *   PREPARE -> NEWEST -> BEGIN -> RUN -> TRANSFER -+     RUN resumes the method's coroutine until
+ *                                  ^---------------+     it asks for a call or is done.
+ *                                 RUN -> CONCLUDE -> RECORD
  *
  * A step that has to wait names the step to go on with and returns WAIT. What it started always reports there, failures
- * included, and never from inside the start call: one way out, so nothing is judged twice.
+ * included, and never from inside the start call: one way out, so nothing is judged twice. NEWEST and RUN also wait for a
+ * turn to compute in, or for a token that another attempt asks for (bh_attempt_go_on).
+ *
+ * Who has waited before anything went to the receiver is given back if the webhook is not what it was: the store says what is
+ * due to be sent, and to whom, now that it was disabled, removed or changed. After its first request to the receiver the attempt is
+ * under way, and ends as it began.
  */
 #include "delivery/attempt.h"
 
 #include "base/error.h"
 #include "base/fault.h"
 #include "base/log.h"
+#include "delivery/job.h"
+#include "delivery/newest.h"
+#include "delivery/paper.h"
 #include "delivery/record.h"
+#include "delivery/request.h"
 #include "delivery/streaks.h"
+#include "delivery/turns.h"
 
 #include <string.h>
 
@@ -26,15 +36,21 @@ struct bh_attempt {
 	bh_loop *loop;
 	GList link; /* in loop->attempts */
 	bh_item *item;
-	const bh_step *step;
+	const bh_step *step; /* to go on with */
+	bool has_turn; /* its script may run at once */
+	GList turn_link; /* among those who wait for a turn */
+	bool awaits_turn;
 	bh_webhook *webhook; /* a reference: as it was when the attempt began */
+	bh_newest newest;
 	bh_event *event; /* a reference */
-	char event_id[BH_ID_TEXT_SIZE];
-	GBytes *body;
+	GBytes *body; /* the event's own */
 	bh_script *script;
 	bh_transfer *transfer; /* under way; NULL: none */
+	bool was_sent; /* a request went to the receiver, or to where it leads */
 	bh_request call; /* what the script asked for; its strings are the script's */
-	const bh_answer *answer; /* of the last call, inside its report only */
+	bool is_new_answer; /* the script has not seen it */
+	bh_answer *answer; /* of the last call: the transport's inside its report, then `kept` */
+	bh_answer kept;
 	const char *trouble; /* the script broke */
 	bh_conclusion conclusion;
 	bh_next next;
@@ -44,13 +60,15 @@ struct bh_attempt {
 };
 
 static const bh_step *prepare(bh_attempt *a);
+static const bh_step *look_for_newer(bh_attempt *a);
+static const bh_step *begin(bh_attempt *a);
 static const bh_step *run_script(bh_attempt *a);
 static const bh_step *transfer(bh_attempt *a);
 static const bh_step *conclude(bh_attempt *a);
 static const bh_step *record(bh_attempt *a);
 
-static const bh_step PREPARE = {prepare}, RUN = {run_script}, TRANSFER = {transfer}, CONCLUDE = {conclude},
-		     RECORD = {record};
+static const bh_step PREPARE = {prepare}, NEWEST = {look_for_newer}, BEGIN = {begin}, RUN = {run_script},
+		     TRANSFER = {transfer}, CONCLUDE = {conclude}, RECORD = {record};
 #define WAIT NULL
 
 static void go(bh_attempt *a, const bh_step *step)
@@ -59,15 +77,81 @@ static void go(bh_attempt *a, const bh_step *step)
 		step = step->run(a);
 }
 
+static void drop_answer(bh_attempt *a)
+{
+	a->answer = NULL;
+	if (a->kept.head)
+		g_string_free(a->kept.head, TRUE);
+	if (a->kept.body)
+		g_byte_array_unref(a->kept.body);
+	g_free(a->kept.location);
+	g_free(a->kept.control);
+	a->kept = (bh_answer){0};
+}
+
+/* The transport's ends with its report, and a script that goes on later may pass it on then. */
+static void keep_answer(bh_attempt *a)
+{
+	bh_answer *from = a->answer;
+	if (!from || from == &a->kept)
+		return;
+	a->kept = *from;
+	from->head = NULL;
+	from->body = NULL;
+	from->location = from->control = NULL;
+	a->answer = &a->kept;
+}
+
 static void attempt_free(bh_attempt *a)
 {
 	g_queue_unlink(&a->loop->attempts, &a->link);
+	if (a->awaits_turn)
+		g_queue_unlink(&a->loop->turns.waiting, &a->turn_link);
+	drop_answer(a);
+	bh_newest_clear(&a->newest);
 	g_clear_pointer(&a->webhook, bh_webhook_unref);
+	g_clear_pointer(&a->script, bh_script_free);
 	g_clear_pointer(&a->event, bh_event_unref);
 	g_clear_pointer(&a->body, g_bytes_unref);
-	g_clear_pointer(&a->script, bh_script_free);
 	g_clear_pointer(&a->paper, bh_paper_free);
 	g_free(a);
+}
+
+/* --- Turns ------------------------------------------------------------------------------------- */
+
+/* Its script says that it goes on later. */
+static const bh_step *go_on_with(bh_attempt *a, const bh_step *step)
+{
+	a->step = step;
+	return WAIT;
+}
+
+/* False: it waits for its turn, and goes on with `step`. */
+static bool takes_turn(bh_attempt *a, const bh_step *step)
+{
+	bool may = a->has_turn || bh_turns_left(a->loop);
+
+	a->has_turn = false;
+	if (may)
+		return true;
+	a->step = step;
+	a->awaits_turn = true;
+	bh_turns_await(a->loop, &a->turn_link);
+	return false;
+}
+
+static const bh_webhook *present(const bh_attempt *a)
+{
+	return bh_snapshot_webhook(a->loop->snapshot, a->item->waiting.webhook);
+}
+
+/* Nothing has gone out, and nothing is to go out any more, or not as it was begun. */
+static bool is_overtaken(const bh_attempt *a)
+{
+	const bh_loop *loop = a->loop;
+
+	return !a->was_sent && (loop->stopping || present(a) != a->webhook ||
+				g_hash_table_contains(loop->disabling, &a->item->waiting.webhook));
 }
 
 /* --- PREPARE ----------------------------------------------------------------------------------- */
@@ -87,12 +171,23 @@ static const bh_step *let_go(bh_attempt *a)
 	return WAIT;
 }
 
+/* As it is stored by now it comes again, if it is still to be sent. */
+static const bh_step *give_back(bh_attempt *a)
+{
+	bh_loop *loop = a->loop;
+	bh_id webhook = a->item->waiting.webhook;
+
+	(void)let_go(a);
+	if (!loop->stopping)
+		bh_loop_look_at(loop, webhook);
+	return WAIT;
+}
+
 /* Moves the delivery without an attempt. */
 static const bh_step *move_unsent(bh_attempt *a)
 {
 	land_unsent(a);
-	a->paper = bh_record_without_attempt(a->loop, a->item, &a->next);
-	bh_loop_submit(a->loop, g_steal_pointer(&a->paper));
+	bh_loop_submit(a->loop, bh_record_without_attempt(a->loop, a->item, &a->next));
 	attempt_free(a);
 	return WAIT;
 }
@@ -117,16 +212,46 @@ static const bh_step *come_again(bh_attempt *a, const GError *error)
 	return move_unsent(a);
 }
 
-/* Who is told: a manager's webhook tells him; the site's names whom the watcher found, which only the store still knows. */
-static char *owner_of(bh_attempt *a)
+static const bh_step *prepare(bh_attempt *a)
 {
-	if (a->webhook->manager_id)
-		return g_strdup(a->webhook->manager_id);
-	if (a->webhook->shape != BH_SHAPE_JOMRES)
-		return NULL;
-	g_autoptr(bh_delivery) delivery = bh_reader_delivery(a->loop->reader, a->item->waiting.delivery, NULL);
-	return delivery ? g_strdup(delivery->manager_id) : NULL;
+	const bh_webhook *webhook = present(a);
+	if (!webhook)
+		return end_unsent(a, BH_STATE_CANCELLED, "The webhook was removed.");
+	if (webhook->disabled != BH_ENABLED && !a->item->waiting.is_test)
+		return let_go(a);
+	a->webhook = bh_webhook_ref((bh_webhook *)webhook);
+	return &NEWEST;
 }
+
+/* --- NEWEST ------------------------------------------------------------------------------------ */
+
+static const bh_step *give_way(bh_attempt *a)
+{
+	a->next = (bh_next){.state = BH_STATE_COALESCED,
+			    .spent = a->item->waiting.spent,
+			    .reason = "A newer event with the same key was sent in its place.",
+			    .superseded_by = a->newest.candidate};
+	return move_unsent(a);
+}
+
+static const bh_step *look_for_newer(bh_attempt *a)
+{
+	if (!takes_turn(a, &NEWEST))
+		return WAIT;
+	switch (bh_newest_look(&a->newest, a->loop, &a->item->waiting, a->webhook, a)) {
+	case BH_NEWEST_ITSELF:
+		return &BEGIN;
+	case BH_NEWEST_FOUND:
+		return give_way(a);
+	case BH_NEWEST_ON:
+		return &NEWEST;
+	case BH_NEWEST_LATER:
+		return go_on_with(a, &NEWEST);
+	}
+	g_assert_not_reached();
+}
+
+/* --- BEGIN ------------------------------------------------------------------------------------- */
 
 static bool find_event(bh_attempt *a, GError **error)
 {
@@ -137,32 +262,18 @@ static bool find_event(bh_attempt *a, GError **error)
 
 static const bh_step *begin_script(bh_attempt *a)
 {
-	g_autofree char *owner = owner_of(a);
-	a->body =
-		bh_event_body(a->event, a->webhook->shape, a->webhook->full_payload, owner, a->item->waiting.sequence);
-	bh_script_event seen = {
-		.id = bh_id_text(BH_ID_EVENT, a->event->id, a->event_id),
-		.type = a->event->type,
-		.property_id = a->event->property_id,
-		.manager_id = owner,
-		.occurred_at = a->event->occurred_at,
-		.body = a->body,
-		.data = a->event->data,
-		.details = a->event->details,
-		.channel = a->event->channel,
-		.attempt = a->item->waiting.attempts + 1,
-	};
-	bh_script_job job = {
-		.method = a->webhook->method,
-		.settings = a->webhook->settings,
-		.script = a->webhook->script,
-		.webhook = a->webhook->id,
-		.event = &seen,
-		.skips_accepts = a->item->waiting.is_test,
-		.user = a,
-	};
+	const bh_waiting *w = &a->item->waiting;
+	bh_job_facts facts = {.webhook = a->webhook,
+			      .event = a->event,
+			      .delivery = w->delivery,
+			      .sequence = w->sequence,
+			      .attempt = w->attempts + 1,
+			      .is_test = w->is_test,
+			      .part = BH_SCRIPT_ALL,
+			      .user = a};
 	g_autoptr(GError) error = NULL;
-	a->script = bh_script_new(a->loop->scripts, &job, &error);
+
+	a->script = bh_job_begin(a->loop, &facts, &a->body, &error);
 	if (a->script)
 		return &RUN;
 	a->paper = bh_record_new(a->loop, a->item);
@@ -171,42 +282,10 @@ static const bh_step *begin_script(bh_attempt *a)
 	return &CONCLUDE;
 }
 
-/*
- * Of deliveries with one coalescing key only the newest is sent. This one's time has come: it gives way to a newer one that
- * went out or is about to, or else the newest goes out now in its place. If the store cannot say, it is sent: one message too many harms nobody.
- */
-static bool is_superseded(const bh_attempt *a, const bh_webhook *webhook, bh_id *ret_newest)
+static const bh_step *begin(bh_attempt *a)
 {
-	*ret_newest = 0;
-	return webhook->coalesce > 0 && a->item->waiting.may_coalesce &&
-	       bh_reader_superseding(a->loop->reader, a->item->waiting.delivery, a->loop->now.wall, 0, ret_newest,
-				     NULL) &&
-	       *ret_newest;
-}
-
-static const bh_step *give_way(bh_attempt *a, bh_id newest)
-{
-	a->next = (bh_next){.state = BH_STATE_COALESCED,
-			    .spent = a->item->waiting.spent,
-			    .reason = "A newer event with the same key was sent in its place.",
-			    .superseded_by = newest};
-	return move_unsent(a);
-}
-
-static const bh_step *prepare(bh_attempt *a)
-{
-	bh_id newest;
-
-	const bh_webhook *webhook = bh_snapshot_webhook(a->loop->snapshot, a->item->waiting.webhook);
-	if (!webhook)
-		return end_unsent(a, BH_STATE_CANCELLED, "The webhook was removed.");
-	if (webhook->disabled != BH_ENABLED && !a->item->waiting.is_test)
-		return let_go(a);
-	if (is_superseded(a, webhook, &newest))
-		return give_way(a, newest);
-	a->webhook = bh_webhook_ref((bh_webhook *)webhook);
-
 	g_autoptr(GError) error = NULL;
+
 	if (find_event(a, &error))
 		return begin_script(a);
 	if (g_error_matches(error, BH_ERROR, BH_ERROR_NOT_FOUND))
@@ -216,51 +295,37 @@ static const bh_step *prepare(bh_attempt *a)
 
 /* --- RUN --------------------------------------------------------------------------------------- */
 
+/* A condition does not want the event: nothing was sent, and nothing is. */
+static const bh_step *filter(bh_attempt *a)
+{
+	const char *why = bh_script_judged(a->script)->why;
+
+	return end_unsent(a, BH_STATE_FILTERED, why ? why : "A condition of the webhook does not want this event.");
+}
+
 static const bh_step *run_script(bh_attempt *a)
 {
-	switch (bh_script_resume(a->script, a->answer, &a->call)) {
+	if (!takes_turn(a, &RUN))
+		return WAIT;
+	const bh_answer *news = a->is_new_answer ? a->answer : NULL;
+	a->is_new_answer = false;
+	switch (bh_turns_resume(a->loop, a->script, news, &a->call)) {
 	case BH_SCRIPT_CALLS:
 		return &TRANSFER;
 	case BH_SCRIPT_LATER:
-		return WAIT;
+		keep_answer(a);
+		return go_on_with(a, &RUN);
 	case BH_SCRIPT_RETURNED:
-		return &CONCLUDE;
+		return bh_script_judged(a->script)->kind == BH_JUDGED_FILTERED ? filter(a) : &CONCLUDE;
 	case BH_SCRIPT_BROKE:
 		a->trouble = bh_script_trouble(a->script); /* costs one attempt, and nobody else anything */
+		bh_count(&a->loop->counts.scripts_broken, 1);
 		return &CONCLUDE;
 	}
 	g_assert_not_reached();
 }
 
 /* --- TRANSFER ---------------------------------------------------------------------------------- */
-
-static bool names_equal(const char *line, const char *other)
-{
-	size_t name = strcspn(line, ":");
-	return g_ascii_strncasecmp(line, other, name + 1) == 0;
-}
-
-static bool has_header(const char *const *lines, const char *line)
-{
-	for (; lines && *lines; lines++)
-		if (names_equal(*lines, line))
-			return true;
-	return false;
-}
-
-/* The owner's extra headers, then the script's, which win over them, then ours, which win over all. */
-static void collect_headers(bh_attempt *a, const bh_kit *kit, const char *const *ours, GPtrArray *ret)
-{
-	for (char **h = kit->headers; *h; h++)
-		if (!has_header(a->call.headers, *h))
-			g_ptr_array_add(ret, *h);
-	for (const char *const *h = a->call.headers; h && *h; h++)
-		if (!has_header(ours, *h))
-			g_ptr_array_add(ret, (char *)*h);
-	for (; *ours; ours++)
-		g_ptr_array_add(ret, (char *)*ours);
-	g_ptr_array_add(ret, NULL);
-}
 
 static void answered(bh_transfer *transfer, bh_answer *answer, void *user)
 {
@@ -269,6 +334,7 @@ static void answered(bh_transfer *transfer, bh_answer *answer, void *user)
 	BH_FAULT("attempt.answered");
 	a->transfer = NULL;
 	a->answer = answer;
+	a->is_new_answer = a->has_turn = true;
 	go(a, &RUN);
 }
 
@@ -277,46 +343,32 @@ static void hide_password(void *paper, bh_span password)
 	bh_record_hide(paper, password);
 }
 
-static bh_paper *new_record(bh_attempt *a)
+/* Tokens come as the run goes on, and hide like the passwords of the settings. */
+static void need_record(bh_attempt *a)
 {
-	bh_paper *paper = bh_record_new(a->loop, a->item);
-	bh_script_each_password(a->script, hide_password, paper);
-	return paper;
+	if (!a->paper)
+		a->paper = bh_record_new(a->loop, a->item);
+	if (a->script)
+		bh_script_each_password(a->script, hide_password, a->paper);
 }
 
 static const bh_step *transfer(bh_attempt *a)
 {
-	const bh_kit *kit = bh_kits_find(a->loop->kits, a->webhook);
-	char id[sizeof("webhook-id: ") + BH_ID_TEXT_SIZE], timestamp[48], hops[32];
-	g_autoptr(GString) signature = g_string_new("webhook-signature: ");
-	g_autofree char *trace =
-		a->event->traceparent ? g_strconcat("traceparent: ", a->event->traceparent, NULL) : NULL;
+	if (is_overtaken(a))
+		return give_back(a);
+	need_record(a);
+	bh_outgoing out = {.loop = a->loop,
+			   .webhook = a->webhook,
+			   .event = a->event,
+			   .kind = bh_script_call_kind(a->script),
+			   .record = a->paper,
+			   .event_body = a->body,
+			   .done = answered,
+			   .user = a};
 
-	g_snprintf(id, sizeof(id), "webhook-id: %s", a->event_id);
-	g_snprintf(timestamp, sizeof(timestamp), "webhook-timestamp: %" G_GINT64_FORMAT, a->loop->wall / BH_SECOND);
-	bh_kit_sign(kit, a->event_id, a->loop->wall, a->call.body, signature);
-
-	g_snprintf(hops, sizeof(hops), "bellhop-hops: %d", a->event->hops + 1);
-
-	const char *ours[] = {id, timestamp, signature->str, hops, trace, NULL};
-	g_autoptr(GPtrArray) headers = g_ptr_array_sized_new(16);
-	collect_headers(a, kit, ours, headers);
-
-	a->call.headers = (const char *const *)headers->pdata;
-	if (a->call.total_timeout <= 0)
-		a->call.total_timeout =
-			a->webhook->total_timeout > 0 ? a->webhook->total_timeout : a->loop->total_timeout;
-	a->call.tls_ca = a->webhook->tls_ca;
-	a->call.tls_certificate = a->webhook->tls_certificate;
-	if (a->webhook->tls_key)
-		a->call.tls_key = bh_secret_bytes(a->webhook->tls_key);
-	if (!a->paper)
-		a->paper = new_record(a);
-	bh_record_request(a->paper, &a->call, a->body);
-
-	a->answer = NULL; /* the last one ends with its report */
-	BH_FAULT("attempt.before-send");
-	a->transfer = a->loop->wire->start(a->loop->transport, &a->call, a->loop->now, answered, a);
+	a->was_sent |= out.kind == BH_CALL_DELIVERY;
+	drop_answer(a);
+	a->transfer = bh_request_start(&out, &a->call);
 	return WAIT;
 }
 
@@ -334,7 +386,8 @@ static void tell_breaker(const bh_attempt *a, bh_landed landed)
 
 static const bh_step *conclude(bh_attempt *a)
 {
-	bh_ending ending = {.trouble = a->trouble, .answer = a->answer};
+	bool was_delivery = !a->paper || a->paper->call_kind == BH_CALL_DELIVERY;
+	bh_ending ending = {.trouble = a->trouble, .answer = a->answer, .has_asked = !was_delivery};
 	if (!a->trouble)
 		ending.judgement = bh_script_judged(a->script);
 
@@ -372,8 +425,7 @@ static const char *shape_of(const bh_webhook *webhook)
 
 static const bh_step *record(bh_attempt *a)
 {
-	if (!a->paper)
-		a->paper = bh_record_new(a->loop, a->item);
+	need_record(a);
 	a->paper->row.shape = shape_of(a->webhook);
 	tell_log(a);
 	bh_record_conclusion(a->paper, &(bh_record_facts){.conclusion = &a->conclusion,
@@ -400,8 +452,16 @@ void bh_attempt_begin(bh_loop *loop, bh_item *item)
 	a->started = loop->now.mono;
 	a->started_wall = loop->wall;
 	a->link.data = a;
+	a->turn_link.data = a;
 	g_queue_push_tail_link(&loop->attempts, &a->link);
 	go(a, &PREPARE);
+}
+
+void bh_attempt_go_on(bh_attempt *a)
+{
+	a->awaits_turn = false;
+	a->has_turn = true;
+	go(a, is_overtaken(a) ? give_back(a) : a->step);
 }
 
 void bh_attempts_abandon(bh_loop *loop)

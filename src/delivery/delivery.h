@@ -24,6 +24,7 @@ typedef struct bh_loops_rooms {
 	const char *data_dir; /* the flight record lies there */
 	size_t recording_max; /* outcomes of one loop not yet on disk, beyond which it sends nothing new; 0: 4096 */
 	const bh_wire *wire;  /* how requests go out; NULL: by libcurl */
+	unsigned turns_max;   /* scripts that one turn of a loop resumes; 0: as many as it has time for, but 64 */
 	uint64_t seed;        /* of jitter; 0: drawn from the system */
 } bh_loops_rooms;
 

@@ -17,6 +17,7 @@
 #include "delivery/paper.h"
 #include "delivery/recoveries.h"
 #include "delivery/streaks.h"
+#include "delivery/turns.h"
 #include "delivery/upkeep.h"
 
 #include <errno.h>
@@ -345,6 +346,8 @@ static bh_usec sooner(bh_usec a, bh_usec b)
 
 static bh_usec time_to_sleep(bh_loop *loop, bh_usec scheduler_wait)
 {
+	if (bh_turns_awaited(loop))
+		return 0;
 	bh_usec wait = sooner(scheduler_wait, loop->wire->next(loop->transport, loop->now));
 	if (!g_queue_is_empty(&loop->postponed))
 		wait = sooner(wait, MAX(0, bh_mono_since(loop->postponed_until, loop->now.mono)));
@@ -389,8 +392,10 @@ bool bh_loop_prepare(bh_loop *loop, GError **error)
 bh_usec bh_loop_turn(bh_loop *loop)
 {
 	read_clock(loop);
+	bh_turns_begin(loop);
 	hear(loop);
 	loop->wire->turn(loop->transport, loop->now);
+	bh_turns_give(loop);
 	bh_loop_resubmit_due(loop);
 	bh_upkeep_look(loop);
 	bh_loop_recover_due(loop);

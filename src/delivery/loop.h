@@ -105,6 +105,7 @@ struct bh_paper {
 	GString *request, *response;
 	GByteArray *body;
 	GBytes *sent;
+	bh_call_kind call_kind; /* of the last request */
 	bh_hidden *hidden; /* what none of these may show */
 	char *reason, *sentence;
 	char address[64], http_version[4];
@@ -152,6 +153,7 @@ typedef struct bh_loop_counts { /* written by the loop, read by anyone: relaxed 
 	_Atomic uint64_t ended[BH_STATE_FILTERED + 1]; /* this one by the journal's thread */
 	_Atomic uint64_t delay_us, sent; /* from due to sent */
 	_Atomic uint64_t waiting, in_flight, retries, recording, lanes, breakers;
+	_Atomic uint64_t slices, scripts_broken; /* runs that were not through in their turn, or failed */
 	_Atomic uint64_t failing, recoveries; /* webhooks with a run of failures, recoveries under way */
 	_Atomic int64_t oldest_due; /* monotonic microseconds; 0: nothing is overdue */
 } bh_loop_counts;
@@ -195,6 +197,13 @@ struct bh_loop {
 	bool stopping;
 	bh_mono stop_until;
 	GQueue attempts;       /* bh_attempt, under way */
+	struct {
+		GQueue waiting;     /* bh_attempt that may not compute before the next turn */
+		bool begun_next;    /* who is in the middle of a run is next */
+		bh_usec spent;      /* by scripts, in this turn of the loop */
+		unsigned count;     /* of runs resumed in it */
+		unsigned count_max; /* 0: the default */
+	} turns; /* turns.c */
 
 	bh_flight *flight;
 	GArray *free_slots; /* of size_t */

@@ -104,6 +104,8 @@ static bool loop_init(bh_loop *loop, int number, const bh_loops_rooms *rooms, co
 	pthread_mutex_init(&loop->lock, NULL);
 	g_queue_init(&loop->postponed);
 	g_queue_init(&loop->attempts);
+	g_queue_init(&loop->turns.waiting);
+	loop->turns.count_max = rooms->turns_max;
 	loop->disabling = g_hash_table_new_full(g_int64_hash, g_int64_equal, g_free, NULL);
 	loop->ending = g_hash_table_new_full(g_int64_hash, g_int64_equal, g_free, NULL);
 	if (!open_fds(loop, error))
@@ -578,6 +580,12 @@ void bh_loops_metrics(bh_loops *loops, GString *out)
 	gauge(out, "bellhop_breakers_open", "Webhooks that nothing but probes is sent to.", SUM(loops, breakers));
 	gauge(out, "bellhop_webhooks_failing", "Webhooks whose last attempts all failed.", SUM(loops, failing));
 	gauge(out, "bellhop_recoveries_running", "Recoveries under way.", SUM(loops, recoveries));
+	head(out, "bellhop_script_troubles_total", "counter", "Attempts whose script failed.");
+	g_string_append_printf(out, "bellhop_script_troubles_total %" G_GUINT64_FORMAT "\n",
+			       SUM(loops, scripts_broken));
+	head(out, "bellhop_script_pauses_total", "counter",
+	     "Times that a script paused: after a slice of its work, or to wait for a token.");
+	g_string_append_printf(out, "bellhop_script_pauses_total %" G_GUINT64_FORMAT "\n", SUM(loops, slices));
 	gauge(out, "bellhop_recording", "Outcomes on their way to the store, as of the last turn of the loop.",
 	      SUM(loops, recording));
 	gauge(out, "bellhop_lanes", "Webhooks with a lane in memory.", SUM(loops, lanes));

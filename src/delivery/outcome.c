@@ -101,6 +101,7 @@ static const struct trouble {
 		{BH_OUTCOME_FAILED, false, BH_SIGNAL_NONE,
 		 "The proxy that requests leave by did not do its part, so the remote service was not asked. "
 		 "This is a matter for whoever runs Bellhop; the event is sent again by itself."},
+	/* A receiver that cannot be sent to is as good as away. */
 	[BH_CAUSE_TOKEN] = {BH_OUTCOME_FAILED, true, BH_SIGNAL_UNREACHABLE,
 			    "The token service gave no access token, so the remote service was not asked. Look at what "
 			    "the token service answered."},
@@ -109,12 +110,18 @@ static const struct trouble {
 			     "asked. This is a matter for whoever runs Bellhop; the event is sent again by itself."},
 };
 
+/* Neither the receiver nor the webhook's owner can help it: what stands in the way is on our own side. */
+static bool is_ours(bh_cause cause)
+{
+	return cause == BH_CAUSE_PROXY || cause == BH_CAUSE_LOOKUP;
+}
+
 static bh_conclusion of_trouble(bh_cause cause, const bh_policy *policy)
 {
 	const struct trouble *t = &TROUBLES[cause];
 	bh_conclusion c = {.outcome = t->outcome, .cause = cause, .spends = t->spends, .signal = t->signal};
 	say(&c, "%s", t->sentence);
-	if (cause == BH_CAUSE_PROXY)
+	if (is_ours(cause))
 		c.not_before = MAX(policy->overload_floor, BH_SECOND);
 	return c;
 }
@@ -132,8 +139,12 @@ static bh_conclusion script_broke(const char *trouble, const bh_policy *policy)
 	bh_conclusion c = of_trouble(BH_CAUSE_SCRIPT, policy);
 	g_autofree char *why = quoted(trouble);
 	bool ends_itself = g_str_has_suffix(why, ".");
-	say(&c, "The method's script failed: %s%s Tell whoever looks after the method's file.", why,
-	    ends_itself ? "" : ".");
+	if (g_str_has_prefix(trouble, "script:"))
+		say(&c, "The webhook's own script failed: %s%s Correct it; its dry run shows what it does.", why,
+		    ends_itself ? "" : ".");
+	else
+		say(&c, "The method's script failed: %s%s Tell whoever looks after the method's file.", why,
+		    ends_itself ? "" : ".");
 	return c;
 }
 
@@ -308,9 +319,26 @@ static bh_conclusion failed_by_method(const bh_answer *answer, const bh_policy *
 	return c;
 }
 
-static bh_conclusion judge_script(const bh_script_judgement *judgement, const bh_answer *answer,
-				  const bh_policy *policy)
+/* The host ended the run: it had no token, or no details, to go on with. */
+static bh_conclusion ended_by_host(const bh_script_judgement *judgement, bool has_asked, const bh_policy *policy)
 {
+	bh_conclusion c = of_trouble(judgement->cause, policy);
+	bh_usec after = CLAMP(judgement->after, 0, policy->hint_max);
+
+	c.not_before = MAX(c.not_before, after);
+	if (is_ours(judgement->cause))
+		return c;
+	c.pause = after;
+	c.spends = judgement->was_asked;
+	if (!has_asked)
+		c.signal = BH_SIGNAL_NONE;
+	return c;
+}
+
+static bh_conclusion judge_script(const bh_ending *ending, const bh_policy *policy)
+{
+	const bh_script_judgement *judgement = ending->judgement;
+	const bh_answer *answer = ending->answer;
 	bh_conclusion c;
 	if (judgement->kind == BH_JUDGED_DELIVERED) {
 		c = delivered_by_method(answer);
@@ -320,7 +348,7 @@ static bh_conclusion judge_script(const bh_script_judgement *judgement, const bh
 			c.not_before = MIN(judgement->after, policy->hint_max);
 		say(&c, "The method asks to try again later. The service's answer and its own log say more.");
 	} else if (judgement->kind == BH_JUDGED_ENDED) {
-		c = of_trouble(judgement->cause, policy);
+		c = ended_by_host(judgement, ending->has_asked, policy);
 	} else {
 		c = failed_by_method(answer, policy);
 		c.outcome = BH_OUTCOME_REFUSED;
@@ -338,7 +366,7 @@ bh_conclusion bh_conclude(const bh_ending *ending, const bh_policy *policy)
 	if (ending->trouble)
 		return script_broke(ending->trouble, policy);
 	if (ending->judgement->kind != BH_JUDGED_BY_ANSWER)
-		return judge_script(ending->judgement, ending->answer, policy);
+		return judge_script(ending, policy);
 	if (!ending->answer)
 		return script_broke("it returned an answer without having made a call", policy);
 	bh_conclusion c = judge_answer(ending->answer, policy);
@@ -391,7 +419,7 @@ static bh_usec patience(const bh_waiting *waiting, bh_usec first)
 
 /*
  * How long the schedule lets a delivery wait after `spent` attempts. False: no attempt is left. What spent nothing was not the
- * last attempt: it waits for its step only if that ends before the delivery's life does. A fault of our own proxy never does,
+ * last attempt: it waits for its step only if that ends before the delivery's life does. A fault on our own side never does,
  * for the steps give a receiver time to get well; but a proxy that is away for hours is not asked by everything every minute.
  */
 static bool wait_of(const bh_policy *policy, const bh_waiting *waiting, const bh_conclusion *conclusion, bh_usec left,
@@ -400,7 +428,7 @@ static bool wait_of(const bh_policy *policy, const bh_waiting *waiting, const bh
 	bool has_step = step_of(policy, waiting->spent + (conclusion->spends ? 1 : 0), ret_step);
 	if (conclusion->spends)
 		return has_step;
-	if (conclusion->cause == BH_CAUSE_PROXY)
+	if (is_ours(conclusion->cause))
 		*ret_step = MIN(patience(waiting, conclusion->not_before), MAX(left, conclusion->not_before));
 	else if (!has_step || *ret_step > left)
 		*ret_step = MAX(conclusion->not_before, BH_SECOND);

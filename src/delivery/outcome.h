@@ -39,6 +39,7 @@ typedef struct bh_ending {
 	const char *trouble;                  /* the script broke: why; else NULL */
 	const bh_script_judgement *judgement; /* NULL only with `trouble` */
 	const bh_answer *answer;              /* of the last call; NULL: none was made */
+	bool has_asked;                       /* the last call was for a token or details, and not the receiver's */
 } bh_ending;
 
 typedef struct bh_policy {
@@ -57,7 +58,11 @@ bh_policy bh_policy_of(const bh_settings *settings);
  * Pacing and counting follow from the answer, whatever the method makes of it: a time that a failure names (Retry-After, at
  * most hint_max) is both `not_before` and `pause`, a 429 without one pauses for overload_floor, and a 429 with one spends
  * nothing. A fault of our proxy spends nothing either, says nothing of the receiver, and comes again after overload_floor at
- * the earliest (bh_next_step makes that up to 16 times as long, each time twice).
+ * the earliest (bh_next_step makes that up to 16 times as long, each time twice); so does a look-up that fails.
+ *
+ * Without a token nothing can be sent: the lane pauses for as long as nobody asks for the next one. A refusal that somebody heard
+ * spends an attempt, for the credentials may be wrong for good; one that came too early for the next request spends none. Only
+ * who asked himself tells the pace: ten that wait for one request have seen one failure.
  */
 bh_conclusion bh_conclude(const bh_ending *ending, const bh_policy *policy);
 

@@ -127,11 +127,12 @@ static void learn_gap(bh_pace *p, bh_usec pause, bh_mono now)
 	p->gap = MIN(MAX(learned, p->gap), GAP_MAX);
 }
 
-static void take_pause(bh_pace *p, bh_usec pause, bh_mono now)
+/* What it takes is only told by who complains of too much. */
+static void take_pause(bh_pace *p, bh_usec pause, bool complains, bh_mono now)
 {
 	bool paused_already = !bh_mono_reached(now, p->paused_until);
 
-	if (!paused_already)
+	if (!paused_already && complains)
 		learn_gap(p, pause, now);
 	p->paused_until = later(p->paused_until, bh_mono_add(now, pause));
 	p->sent = 0;
@@ -242,7 +243,7 @@ bool bh_pace_heard(bh_pace *p, const bh_pace_limits *limits, bh_signal signal, b
 	if (signal != BH_SIGNAL_NONE)
 		adapt(p, limits, signal);
 	if (pause > 0)
-		take_pause(p, pause, now);
+		take_pause(p, pause, signal == BH_SIGNAL_OVERLOADED, now);
 	else if (signal == BH_SIGNAL_WELL)
 		shrink_gap(p);
 	return was_closed != (p->breaker == BH_BREAKER_CLOSED);

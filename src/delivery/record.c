@@ -110,8 +110,20 @@ static GBytes *masked_body(const bh_paper *paper, bh_span body)
 	return g_string_free_to_bytes(text);
 }
 
-void bh_record_request(bh_paper *paper, const bh_request *request, GBytes *event_body)
+/* What is kept of the body that goes out; NULL: it is the event's own. */
+static GBytes *sent_body(const bh_paper *paper, bh_span body, GBytes *event_body)
 {
+	gsize size;
+	const char *own = g_bytes_get_data(event_body, &size);
+
+	if (paper->call_kind != BH_CALL_DELIVERY)
+		return g_string_free_to_bytes(bh_hidden_form(body));
+	return bh_span_equal(body, (bh_span){own, size}) ? NULL : masked_body(paper, body);
+}
+
+void bh_record_request(bh_paper *paper, const bh_request *request, bh_call_kind kind, GBytes *event_body)
+{
+	paper->call_kind = kind;
 	g_string_truncate(paper->request, 0);
 	append_request_line(paper->request, request);
 	for (const char *const *h = request->headers; *h; h++) {
@@ -121,10 +133,7 @@ void bh_record_request(bh_paper *paper, const bh_request *request, GBytes *event
 	bh_hidden_mask(paper->hidden, paper->request);
 
 	g_clear_pointer(&paper->sent, g_bytes_unref);
-	gsize size;
-	const char *own = g_bytes_get_data(event_body, &size);
-	if (!bh_span_equal(request->body, (bh_span){own, size}))
-		paper->sent = masked_body(paper, request->body);
+	paper->sent = sent_body(paper, request->body, event_body);
 }
 
 /* The receiver's bytes are not ours to trust: texts are kept as valid UTF-8 without NUL. */
@@ -139,6 +148,20 @@ static GString *valid_text(GString *raw)
 	GString *text = g_string_new(valid);
 	g_free(valid);
 	return text;
+}
+
+/*
+ * What a token service gave is a credential, and what the site's own API gave are a guest's details: neither is kept. What they
+ * said when they gave nothing is, unless something in it is called a token after all.
+ */
+static bool may_keep_body(const bh_paper *paper, const bh_answer *answer)
+{
+	if (!answer->body || answer->body->len == 0)
+		return false;
+	if (paper->call_kind == BH_CALL_DELIVERY)
+		return true;
+	bool gave = answer->status >= 200 && answer->status <= 299;
+	return !gave && !bh_holds_tokens((bh_span){(const char *)answer->body->data, answer->body->len});
 }
 
 static void keep_answer(bh_paper *paper, const bh_answer *answer)
@@ -156,7 +179,7 @@ static void keep_answer(bh_paper *paper, const bh_answer *answer)
 	paper->response = answer->head ? valid_text(answer->head) : NULL;
 	if (paper->response)
 		bh_hidden_mask(paper->hidden, paper->response);
-	if (answer->body && answer->body->len > 0) {
+	if (may_keep_body(paper, answer)) {
 		paper->body = g_byte_array_sized_new(answer->body->len);
 		g_byte_array_append(paper->body, answer->body->data, answer->body->len);
 		bh_hidden_mask_bytes(paper->hidden, paper->body);

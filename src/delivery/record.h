@@ -14,9 +14,10 @@ void bh_record_hide(bh_paper *paper, bh_span password);
 
 /*
  * Keeps the request as it goes out, credentials masked: of several calls in one attempt the last. The body is kept if it
- * is not the event's own, which can be made again.
+ * is not the event's own, which can be made again. Of what is said to and by a token service or the site's own API, as `kind` has
+ * it, only what holds no credentials is kept.
  */
-void bh_record_request(bh_paper *paper, const bh_request *request, GBytes *event_body);
+void bh_record_request(bh_paper *paper, const bh_request *request, bh_call_kind kind, GBytes *event_body);
 
 typedef struct bh_record_facts {
 	const bh_conclusion *conclusion;

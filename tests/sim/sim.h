@@ -54,7 +54,7 @@ typedef struct sim_plan {
 /* What a seed went through, so that it shows when one road is not taken any more. */
 typedef struct sim_counts {
 	uint64_t events, attempts, deaths, turns;
-	uint64_t moves[BH_STATE_CANCELLED + 1]; /* of deliveries, by the state they went to */
+	uint64_t moves[BH_STATE_FILTERED + 1]; /* of deliveries, by the state they went to */
 	uint64_t blocked;    /* were made while an earlier one of their order key waited */
 	uint64_t recovered, replayed, tests_enabled;
 	uint64_t disabled[BH_DISABLED_BY_FAILURE + 1];
