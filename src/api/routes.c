@@ -102,19 +102,17 @@ static void allow(GString **allowed, const char *verb)
 	g_string_append(*allowed, strcmp(verb, "GET") == 0 ? "GET, HEAD" : verb);
 }
 
-const bh_route *bh_route_find(const char *verb, const char *path, bh_span *ret_id, char **ret_allow)
+/* Among the paths with a variable segment, or among those without. */
+static const bh_route *find_among(bool variable, const char *verb, const char *path, bh_span *ret_id, char **ret_allow)
 {
-	const char *wanted = strcmp(verb, "HEAD") == 0 ? "GET" : verb;
 	GString *allowed = NULL;
 
-	*ret_id = (bh_span){NULL, 0};
-	*ret_allow = NULL;
 	for (size_t i = 0; i < BH_ROUTE_COUNT; i++) {
 		const bh_route *route = &BH_ROUTES[i];
 
-		if (!path_is(path, route->path, ret_id))
+		if (!!strstr(route->path, "{}") != variable || !path_is(path, route->path, ret_id))
 			continue;
-		if (strcmp(route->verb, wanted) == 0) {
+		if (strcmp(route->verb, verb) == 0) {
 			if (allowed)
 				g_string_free(allowed, TRUE);
 			return route;
@@ -124,4 +122,15 @@ const bh_route *bh_route_find(const char *verb, const char *path, bh_span *ret_i
 	if (allowed)
 		*ret_allow = g_string_free(allowed, FALSE);
 	return NULL;
+}
+
+/* What is named word for word is not the id of something: "/v1/methods/reload" is no method. */
+const bh_route *bh_route_find(const char *verb, const char *path, bh_span *ret_id, char **ret_allow)
+{
+	const char *wanted = strcmp(verb, "HEAD") == 0 ? "GET" : verb;
+
+	*ret_id = (bh_span){NULL, 0};
+	*ret_allow = NULL;
+	const bh_route *route = find_among(false, wanted, path, ret_id, ret_allow);
+	return route || *ret_allow ? route : find_among(true, wanted, path, ret_id, ret_allow);
 }
