@@ -198,7 +198,7 @@ static bool is_harmless_member(const char *name, size_t size)
 GString *bh_hidden_form(bh_span body)
 {
 	GString *shown = g_string_new(NULL);
-	const char *at = body.at, *end = at + body.size;
+	const char *at = body.at, *end = body.size ? at + body.size : at;
 
 	while (at < end) {
 		const char *next = memchr(at, '&', (size_t)(end - at));
@@ -207,7 +207,7 @@ GString *bh_hidden_form(bh_span body)
 			g_string_append_len(shown, at, stop - at);
 		else if (value)
 			g_string_append_printf(shown, "%.*s=" MASK, (int)(value - at), at);
-		else
+		else if (stop > at)
 			g_string_append(shown, MASK); /* no form at all, or a value without a name */
 		if (next)
 			g_string_append_c(shown, '&');

@@ -271,7 +271,7 @@ static void every_cause_has_a_sentence_of_its_own_for_where_nobody_said_it_bette
 {
 	g_autoptr(GHashTable) seen = g_hash_table_new_full(g_str_hash, g_str_equal, g_free, NULL);
 
-	for (bh_cause cause = BH_CAUSE_STATUS; cause <= BH_CAUSE_PROXY; cause++) {
+	for (bh_cause cause = BH_CAUSE_STATUS; cause <= BH_CAUSE_LOOKUP; cause++) {
 		bh_conclusion c = conclude((bh_answer){.cause = cause});
 		assert_plain(c.sentence);
 		assert_helps(c.sentence);
@@ -280,7 +280,7 @@ static void every_cause_has_a_sentence_of_its_own_for_where_nobody_said_it_bette
 		bh_conclusion told = conclude((bh_answer){.cause = cause, .sentence = "Nobody is at home there."});
 		g_assert_cmpstr(told.sentence, ==, "Nobody is at home there.");
 	}
-	g_assert_cmpuint(g_hash_table_size(seen), ==, 11);
+	g_assert_cmpuint(g_hash_table_size(seen), ==, 13);
 }
 
 static void without_hints_or_floor_nothing_is_paced(void)
@@ -472,6 +472,93 @@ static void a_broken_script_costs_one_attempt(void)
 	assert_helps(c.sentence);
 }
 
+static void an_own_script_that_breaks_is_its_owners_matter(void)
+{
+	bh_conclusion c = bh_conclude(&(bh_ending){.trouble = "script:3: no such field"}, &policy);
+	g_assert_cmpint(c.cause, ==, BH_CAUSE_SCRIPT);
+	g_assert_true(c.spends);
+	g_assert_true(g_str_has_prefix(c.sentence, "The webhook's own script failed: script:3: no such field. "));
+	g_assert_null(strstr(c.sentence, "method"));
+	assert_helps(c.sentence);
+}
+
+/* The host ended the run, for it could not have what the script asked for. */
+static const struct {
+	bh_cause why;
+	bh_usec after;
+	bool was_asked; /* by this run or another one */
+	bool has_asked; /* this run itself */
+	bh_outcome outcome;
+	bh_signal signal;
+	bool free;
+	bh_usec not_before, pause;
+} endings[] = {
+	/* The token service is away, or refuses the client: its own request has seen it. */
+	{BH_CAUSE_TOKEN, 5 * BH_SECOND, true, true, BH_OUTCOME_FAILED, BH_SIGNAL_UNREACHABLE, false,
+	 WAITS(5 * BH_SECOND)},
+	{BH_CAUSE_CREDENTIALS, 5 * BH_SECOND, true, true, BH_OUTCOME_FAILED, BH_SIGNAL_FAILED, false,
+	 WAITS(5 * BH_SECOND)},
+	/* Those who waited for that request fail with it, but it was one failure. */
+	{BH_CAUSE_TOKEN, 5 * BH_SECOND, true, false, BH_OUTCOME_FAILED, BH_SIGNAL_NONE, false, WAITS(5 * BH_SECOND)},
+	{BH_CAUSE_CREDENTIALS, 5 * BH_SECOND, true, false, BH_OUTCOME_FAILED, BH_SIGNAL_NONE, false,
+	 WAITS(5 * BH_SECOND)},
+	/* It was too early for the next request: nothing happened. */
+	{BH_CAUSE_TOKEN, 4 * BH_MINUTE, false, false, BH_OUTCOME_FAILED, BH_SIGNAL_NONE, true, WAITS(4 * BH_MINUTE)},
+	{BH_CAUSE_CREDENTIALS, BH_SECOND, false, false, BH_OUTCOME_FAILED, BH_SIGNAL_NONE, true, WAITS(BH_SECOND)},
+	/* Without a time the schedule says when; one beyond the limit of hints is cut like them. */
+	{BH_CAUSE_TOKEN, -1, true, true, BH_OUTCOME_FAILED, BH_SIGNAL_UNREACHABLE, false, WAITS(0)},
+	{BH_CAUSE_TOKEN, BH_DAY, true, true, BH_OUTCOME_FAILED, BH_SIGNAL_UNREACHABLE, false, WAITS(CEILING)},
+	/* What the guard forbids it forbids tomorrow. */
+	{BH_CAUSE_GUARD, 5 * BH_SECOND, true, true, BH_OUTCOME_REFUSED, BH_SIGNAL_NONE, false, WAITS(5 * BH_SECOND)},
+	/* The site's own API is no fault of the receiver: nothing is spent, nobody else waits. */
+	{BH_CAUSE_LOOKUP, -1, true, true, BH_OUTCOME_FAILED, BH_SIGNAL_NONE, true, FLOOR, 0},
+	{BH_CAUSE_LOOKUP, 2 * FLOOR, true, true, BH_OUTCOME_FAILED, BH_SIGNAL_NONE, true, 2 * FLOOR, 0},
+};
+
+static void without_a_token_or_details_the_run_ends_as_the_rules_say(void)
+{
+	for (size_t i = 0; i < G_N_ELEMENTS(endings); i++) {
+		bh_script_judgement word = {.kind = BH_JUDGED_ENDED,
+					    .why = (char *)"The token service answered 503",
+					    .after = endings[i].after,
+					    .cause = endings[i].why,
+					    .was_asked = endings[i].was_asked};
+		bh_answer answer = {.status = 503};
+		bh_ending ending = {.judgement = &word,
+				    .answer = endings[i].has_asked ? &answer : NULL,
+				    .has_asked = endings[i].has_asked};
+		g_test_message("row %zu", i);
+
+		bh_conclusion c = bh_conclude(&ending, &policy);
+
+		g_assert_cmpint(c.outcome, ==, endings[i].outcome);
+		g_assert_cmpint(c.cause, ==, endings[i].why);
+		g_assert_cmpint(c.signal, ==, endings[i].signal);
+		g_assert_cmpint(c.spends, ==, !endings[i].free);
+		g_assert_cmpint(c.not_before, ==, endings[i].not_before);
+		g_assert_cmpint(c.pause, ==, endings[i].pause);
+		g_assert_cmpint(c.disables, ==, BH_ENABLED);
+		g_assert_cmpstr(c.sentence, ==, "The token service answered 503");
+		word.why = NULL;
+		assert_helps(bh_conclude(&ending, &policy).sentence);
+	}
+}
+
+static void a_token_that_nobody_asked_for_yet_costs_no_attempt(void)
+{
+	bh_chance chance = bh_chance_seeded(1);
+	bh_script_judgement word = {.kind = BH_JUDGED_ENDED, .after = 4 * BH_MINUTE, .cause = BH_CAUSE_TOKEN};
+	bh_conclusion c = bh_conclude(&(bh_ending){.judgement = &word}, &policy);
+
+	for (int spent = 0; spent <= 9; spent++) {
+		bh_waiting waiting = {.created_at = NOON, .spent = spent, .attempts = spent};
+		bh_next next = bh_next_step(&policy, &waiting, &c, NOON, &chance);
+		g_assert_cmpint(next.state, ==, BH_STATE_PENDING);
+		g_assert_cmpint(next.spent, ==, spent);
+		g_assert_cmpint(next.due_at, >=, NOON + 4 * BH_MINUTE);
+	}
+}
+
 static void an_answer_without_a_call_is_the_scripts_fault(void)
 {
 	bh_conclusion c = bh_conclude(&(bh_ending){.judgement = &by_answer}, &policy);
@@ -582,10 +669,9 @@ static void what_spends_nothing_is_not_the_last_attempt(void)
 	g_assert_cmpint(next.due_at, ==, NOON + 30 * BH_SECOND);
 }
 
-static void a_fault_of_our_proxy_costs_no_attempt_and_no_step_but_the_life_still_ends(void)
+static void a_fault_on_our_side_costs_no_attempt_and_no_step_but_the_life_still_ends(bh_conclusion fault)
 {
 	bh_chance chance = bh_chance_seeded(1);
-	bh_conclusion fault = conclude((bh_answer){.cause = BH_CAUSE_PROXY});
 	bh_policy jittery = policy;
 	jittery.jitter_percent = 20;
 	jittery.jitter_first = 2 * BH_SECOND;
@@ -608,6 +694,20 @@ static void a_fault_of_our_proxy_costs_no_attempt_and_no_step_but_the_life_still
 		g_assert_cmpint(waiting.attempts - spent, >, 200);
 		g_assert_cmpint(waiting.attempts - spent, <, 500);
 	}
+}
+
+static void a_failed_look_up_is_a_fault_on_our_side(void)
+{
+	bh_script_judgement word = {.kind = BH_JUDGED_ENDED, .after = -1, .cause = BH_CAUSE_LOOKUP, .was_asked = true};
+	a_fault_on_our_side_costs_no_attempt_and_no_step_but_the_life_still_ends(
+		bh_conclude(&(bh_ending){.judgement = &word, .has_asked = true}, &policy));
+}
+
+static void a_fault_of_our_proxy_costs_no_attempt_and_no_step_but_the_life_still_ends(void)
+{
+	bh_chance chance = bh_chance_seeded(1);
+	bh_conclusion fault = conclude((bh_answer){.cause = BH_CAUSE_PROXY});
+	a_fault_on_our_side_costs_no_attempt_and_no_step_but_the_life_still_ends(fault);
 
 	/* Not even without a floor does it turn in circles. */
 	bh_policy rash = policy;
@@ -675,6 +775,10 @@ int main(int argc, char **argv)
 	TEST(a_sentence_is_utf8_whatever_comes_from_outside);
 	TEST(the_method_speaks_before_the_table);
 	TEST(a_broken_script_costs_one_attempt);
+	TEST(an_own_script_that_breaks_is_its_owners_matter);
+	TEST(without_a_token_or_details_the_run_ends_as_the_rules_say);
+	TEST(a_token_that_nobody_asked_for_yet_costs_no_attempt);
+	TEST(a_failed_look_up_is_a_fault_on_our_side);
 	TEST(an_answer_without_a_call_is_the_scripts_fault);
 	TEST(the_schedule_makes_ten_attempts_in_75_h_35_min_5_s);
 	TEST(a_retry_after_beyond_the_schedule_wins);

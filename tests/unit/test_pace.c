@@ -215,6 +215,20 @@ static void a_receiver_that_names_a_time_is_left_alone_as_a_whole(void)
 	g_assert_false(may_send_now(&p, 0, at(10 * BH_MINUTE - 1)));
 }
 
+static void a_pause_that_nobody_complained_for_teaches_no_gap(void)
+{
+	static const bh_signal signals[] = {BH_SIGNAL_NONE, BH_SIGNAL_UNREACHABLE, BH_SIGNAL_FAILED};
+	for (size_t i = 0; i < G_N_ELEMENTS(signals); i++) {
+		bh_pace p = fresh();
+		for (int sent = 0; sent < 20; sent++)
+			bh_pace_sent(&p, at(sent * BH_MILLISECOND));
+		bh_pace_heard(&p, &limits, signals[i], 5 * BH_SECOND, at(BH_SECOND));
+		g_assert_false(may_send_now(&p, 0, at(6 * BH_SECOND - 1)));
+		g_assert_true(may_send_now(&p, 0, at(6 * BH_SECOND)));
+		g_assert_cmpint(p.gap, ==, 0);
+	}
+}
+
 /*
  * A receiver that takes `allowed` requests in each `window` and answers 429 with the time until the next: how long do `total`
  * requests take, and how many does it refuse?
@@ -374,6 +388,7 @@ int main(int argc, char **argv)
 	TEST(a_success_that_was_under_way_closes_it);
 	TEST(pacing_is_no_failure);
 	TEST(a_receiver_that_names_a_time_is_left_alone_as_a_whole);
+	TEST(a_pause_that_nobody_complained_for_teaches_no_gap);
 	TEST(the_pace_settles_near_what_the_receiver_takes);
 	TEST(a_learned_gap_goes_away_again);
 	TEST(a_receiver_that_was_away_for_an_hour_teaches_no_pace);
