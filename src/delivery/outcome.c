@@ -140,7 +140,7 @@ static bh_conclusion script_broke(const char *trouble, const bh_policy *policy)
 	g_autofree char *why = quoted(trouble);
 	bool ends_itself = g_str_has_suffix(why, ".");
 	if (g_str_has_prefix(trouble, "script:"))
-		say(&c, "The webhook's own script failed: %s%s Correct it; its dry run shows what it does.", why,
+		say(&c, "The webhook's own script failed: %s%s Check it with a dry run and correct it.", why,
 		    ends_itself ? "" : ".");
 	else
 		say(&c, "The method's script failed: %s%s Tell whoever looks after the method's file.", why,
