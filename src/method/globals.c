@@ -109,7 +109,10 @@ static int call_sort(lua_State *lua)
 	luaL_argcheck(lua, lua_isfunction(lua, 2) && !lua_iscfunction(lua, 2), 2,
 		      "a function written in the script expected");
 	bh_sandbox_spend(lua, 1 + lua_rawlen(lua, 1));
-	return call_original(lua);
+	bh_sandbox_breathe(lua);
+	int count = call_original(lua);
+	bh_sandbox_breathe(lua);
+	return count;
 }
 
 /* A userdata that says what it is (a number of json, json.null) is not asked for where it lies. */

@@ -249,38 +249,33 @@ static bh_script *take_script(bh_script_host *h)
 	return h->idle->len > 0 ? g_ptr_array_steal_index(h->idle, h->idle->len - 1) : create_script(h);
 }
 
-static void copy_text(GString *texts, const char *text)
-{
-	if (text)
-		g_string_append_len(texts, text, (gssize)strlen(text) + 1);
-}
-
-/* Points *text, if there is one, to its copy at `*at`, and *at behind it. */
-static void use_copy(const char **text, const char **at)
+/* Moves *text, if there is one, to `*at`, and *at behind it. */
+static void move_text(const char **text, char **at)
 {
 	if (!*text)
 		return;
-	*text = *at;
-	*at += strlen(*at) + 1;
+	char *copy = *at;
+	*at = stpcpy(copy, *text) + 1;
+	*text = copy;
+}
+
+static size_t size_of(const char *text)
+{
+	return text ? strlen(text) + 1 : 0;
 }
 
 /* The script can change its table; what the host asks the world with must not change along. */
 static void copy_event(bh_script *s, const bh_script_event *event)
 {
-	g_string_truncate(s->texts, 0);
-	copy_text(s->texts, event->id);
-	copy_text(s->texts, event->type);
-	copy_text(s->texts, event->property_id);
-	copy_text(s->texts, event->manager_id);
-
-	const char *at = s->texts->str;
+	g_string_set_size(s->texts, size_of(event->id) + size_of(event->type) + size_of(event->property_id) +
+					    size_of(event->manager_id));
+	char *at = s->texts->str;
 	s->event = *event;
-	use_copy(&s->event.id, &at);
-	use_copy(&s->event.type, &at);
-	use_copy(&s->event.property_id, &at);
-	use_copy(&s->event.manager_id, &at);
+	move_text(&s->event.id, &at);
+	move_text(&s->event.type, &at);
+	move_text(&s->event.property_id, &at);
+	move_text(&s->event.manager_id, &at);
 	s->body = g_bytes_ref(event->body);
-	s->event.body = s->body;
 }
 
 /* Nothing but one call of a function that is kept: what most webhooks have, and the shortest way. */
@@ -336,6 +331,19 @@ static const char *trouble_of_code(const bh_script *s)
 	return s->own ? s->own->trouble : NULL;
 }
 
+/* An idle one has nothing of its last run left but what is small and set here: no need to wipe the headers of a call each time. */
+static void start_afresh(bh_script *s)
+{
+	s->state = BH_SCRIPT_STATE_READY;
+	s->meter = (bh_meter){0};
+	s->calls = 0;
+	s->call_kind = BH_CALL_DELIVERY;
+	s->answer_table = NULL;
+	s->is_transformed = false;
+	s->is_judged = false;
+	s->judged = (bh_script_judgement){0};
+}
+
 bh_script *bh_script_new(bh_script_host *h, const bh_script_job *job, GError **error)
 {
 	bh_script_code *code = g_hash_table_lookup(h->codes, job->method);
@@ -350,6 +358,7 @@ bh_script *bh_script_new(bh_script_host *h, const bh_script_job *job, GError **e
 	}
 
 	bh_script *s = take_script(h);
+	start_afresh(s);
 	s->code = bh_script_code_ref(code);
 	s->own = job->script ? bh_own_scripts_get(h->own, job->script) : NULL;
 	s->settings = opened;
@@ -529,7 +538,6 @@ static void forget(bh_script *s)
 	g_clear_pointer(&s->settings, bh_script_settings_unref);
 }
 
-/* What create_script made stays, all else is as it was then. */
 static void make_idle(bh_script *s)
 {
 	bh_script_host *h = s->host;
@@ -537,14 +545,6 @@ static void make_idle(bh_script *s)
 	lua_settop(s->thread, 0);
 	lua_pushboolean(h->box.lua, false);
 	lua_rawseti(h->box.lua, LUA_REGISTRYINDEX, s->answer_slot);
-	*s = (bh_script){
-		.host = h,
-		.thread = s->thread,
-		.anchor = s->anchor,
-		.answer_slot = s->answer_slot,
-		.texts = s->texts,
-		.turn = {.data = s},
-	};
 	g_ptr_array_add(h->idle, s);
 }
 

@@ -229,6 +229,7 @@ int bh_pattern_gsub(lua_State *lua)
 	luaL_Buffer out;
 	luaL_buffinit(lua, &out);
 
+	bh_sandbox_breathe(lua);
 	const char *s = subject.at, *last_end = NULL;
 	while (count < most) {
 		m.count = 0;
@@ -249,5 +250,6 @@ int bh_pattern_gsub(lua_State *lua)
 	luaL_addlstring(&out, s, (size_t)(m.subject_end - s));
 	luaL_pushresult(&out);
 	lua_pushinteger(lua, count);
+	bh_sandbox_breathe(lua);
 	return 2;
 }

@@ -64,10 +64,10 @@ static bool is_wanted(const bh_script *run, const step *at)
 
 bool bh_script_is_plain(const bh_script *run)
 {
-	for (size_t i = 0; i < G_N_ELEMENTS(steps); i++)
-		if (is_wanted(run, &steps[i]) != (steps[i].stage == BH_STAGE_DELIVER))
-			return false;
-	return true;
+	const bh_script_code *code = run->code;
+
+	return !run->own && run->part == BH_SCRIPT_ALL && !code->is_fresh && !code->has[BH_STAGE_TRANSFORM] &&
+	       (!code->has[BH_STAGE_ACCEPTS] || run->skips_accepts);
 }
 
 /* --- Before a stage --------------------------------------------------------------------------------- */
