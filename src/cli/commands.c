@@ -270,7 +270,7 @@ static const bh_option METHOD_CHECK[] = {
 };
 
 static const bh_option METHOD_TRY[] = {
-	{"event", "TYPE", "The event's type (booking_added); its data is the catalogue's example"},
+	{"event", "TYPE", "The event's type (booking_added); its data is the catalogue's example. bellhop.test is a webhook's test"},
 	{"data", "JSON", "The event's data instead, a JSON object; or @FILE"},
 	{"details", "JSON", "Its details; or @FILE"},
 	{"property", "ID", "The property it is about"},

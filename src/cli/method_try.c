@@ -18,6 +18,8 @@
 #include <string.h>
 
 #define TYPE_DEFAULT "booking_added"
+#define TYPE_OF_TEST "bellhop.test"
+#define DATA_OF_TEST "{\"webhook_id\":\"whk_0000000000000\",\"message\":\"A test of this webhook.\"}"
 #define ATTEMPT_MAX 1000
 
 /* All that the plan of a trial points into. */
@@ -195,6 +197,8 @@ static char *data_of(const bh_args *args, const bh_catalogue *catalogue, const c
 	const bh_event_type *known = bh_catalogue_find(catalogue, type);
 	if (given)
 		return bh_input_text(given, "--data", error);
+	if (strcmp(type, TYPE_OF_TEST) == 0)
+		return g_strdup(DATA_OF_TEST);
 	if (known && known->example)
 		return bh_args_has(args, "property") ? without_property(known->example) : g_strdup(known->example);
 
@@ -308,6 +312,7 @@ bh_exit bh_run_method_try(bh_call *call, GError **error)
 			      .event = b.event,
 			      .body = b.body,
 			      .owner = bh_args_one(call->args, "manager"),
+			      .is_test = strcmp(b.event->type, TYPE_OF_TEST) == 0,
 			      .attempt = (int)attempt,
 			      .total_timeout = b.settings->total_timeout,
 			      .policy = bh_policy_of(b.settings),

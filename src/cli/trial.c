@@ -192,7 +192,8 @@ static bh_script_job job_of(const bh_trial_plan *plan, const bh_script_event *ev
 			       .settings = plan->settings,
 			       .script = plan->script,
 			       .webhook = 1, /* of this process */
-			       .event = event};
+			       .event = event,
+			       .skips_accepts = plan->is_test};
 }
 
 static bool begin(run *r, GError **error)
@@ -247,7 +248,7 @@ static bh_next next_of(const bh_trial_plan *plan, const bh_conclusion *conclusio
 {
 	bh_policy policy = plan->policy;
 	bh_chance chance = bh_chance_seeded(1);
-	bh_waiting waiting = {.spent = plan->attempt - 1, .attempts = plan->attempt - 1};
+	bh_waiting waiting = {.spent = plan->attempt - 1, .attempts = plan->attempt - 1, .is_test = plan->is_test};
 	policy.jitter_percent = 0;
 	policy.jitter_first = 0;
 	return bh_next_step(&policy, &waiting, conclusion, 0, &chance);

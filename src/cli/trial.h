@@ -22,6 +22,7 @@ typedef struct bh_trial_plan {
 	const bh_event *event;
 	GBytes *body; /* the event's, as the webhook's shape writes it */
 	const char *owner; /* the manager who is told; NULL: none */
+	bool is_test; /* sent once, whatever the conditions say */
 	int attempt; /* its number, from 1: those before it are taken for spent */
 	bh_usec total_timeout; /* of a call */
 	bh_policy policy;

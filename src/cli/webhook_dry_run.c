@@ -68,6 +68,8 @@ static void print_bodies(const bh_call *call, const bh_json *json, uint32_t data
 		g_string_append_c(out, '\n');
 		bh_heading(call, out, bh_member_true(json, r, "changed") ? "changed body of" : "body of", id);
 		bh_view_payload(&call->view, bh_span_of(body), 2, out);
+		if (bh_member_true(json, r, "body_truncated"))
+			g_string_append(out, "  (it is longer: the rest is not shown)\n");
 	}
 }
 

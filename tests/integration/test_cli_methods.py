@@ -206,3 +206,77 @@ def test_the_methods_are_listed_with_what_they_have(bellhop):
     done = bellhop.run("method", "list")
     assert "basic" in done.stdout and "deliver" in done.stdout and "broken" not in done.stdout
     assert "Basic authentication" in bellhop.run("method", "show", "basic").stdout
+
+
+OWN = """return {
+    accepts = function(event)
+        return event.property_id ~= "13"
+    end,
+    transform = function(event)
+        if event.type == "booking_cancelled" then error("not this one") end
+        return { text = "new: " .. event.type }
+    end,
+}"""
+
+
+def test_an_own_script_is_set_shown_and_taken_away(bellhop, site, tmp_path):
+    script = tmp_path / "script.lua"
+    script.write_text(OWN)
+    made = bellhop.run("webhook", "add", "--manager", "7", "--url", "https://hooks.example/b", "--script", f"@{script}", "--json", json_output=True)
+    assert made["script"] == OWN
+    shown = bellhop.run("webhook", "show", made["id"]).stdout
+    assert "own script" in shown and 'return event.property_id ~= "13"' in shown
+    script.write_text("return { accepts = 3 }")
+    refused = bellhop.run("webhook", "set", made["id"], "--script", f"@{script}", check=False)
+    assert refused.returncode == 1 and "script:1:" in refused.stderr and "/script" in refused.stderr
+    assert bellhop.run("webhook", "set", made["id"], "--script", "none", "--json", json_output=True)["script"] is None
+    assert "own script" not in bellhop.run("webhook", "show", made["id"]).stdout
+
+
+def test_a_dry_run_says_of_each_event_what_would_become_of_it(bellhop, site, receiver, tmp_path):
+    script = tmp_path / "script.lua"
+    script.write_text(OWN)
+    webhook = bellhop.run("webhook", "add", "--manager", "7", "--url", receiver.url(), "--json", json_output=True)["id"]
+    nothing = bellhop.run("webhook", "dry-run", webhook, "--script", f"@{script}")
+    assert "No stored event" in nothing.stderr
+    for property_id, kind in [("12", "booking_added"), ("13", "booking_added"), ("12", "booking_cancelled")]:
+        bellhop.run("send", kind, "--property", property_id, "--wait")
+
+    done = bellhop.run("webhook", "dry-run", webhook, "--script", f"@{script}", check=False)
+    assert done.returncode == 1 and 'body changed: {"text":"new: booking_added"}' in done.stdout and "script:6:" in done.stdout
+    assert "1 would be sent, 1 filtered, 1 in error" in done.stdout
+    full = bellhop.run("webhook", "dry-run", webhook, "--script", f"@{script}", "--type", "booking_added", "--full")
+    assert "changed body of evt_" in full.stdout and "1 would be sent, 1 filtered; nothing was sent or stored." in full.stdout
+    told = bellhop.run("webhook", "dry-run", webhook, "--script", f"@{script}", "--limit", "1", "--json", check=False)
+    assert len(json.loads(told.stdout)["data"]) == 1
+    without = bellhop.run("webhook", "dry-run", webhook)
+    assert "3 would be sent" in without.stdout and "changed" not in without.stdout
+    assert len(receiver.requests) == 3
+    assert bellhop.run("webhook", "dry-run", webhook, "--limit", "101", check=False).returncode == 2
+    assert bellhop.run("webhook", "dry-run", "evt_04f2k8m1q7zr0", check=False).returncode == 2
+
+
+def test_a_broken_file_is_named_and_its_version_before_stays(install, tmp_path):
+    folder = tmp_path / "methods"
+    folder.mkdir()
+    for name in ["none", "basic"]:
+        (folder / f"{name}.lua").write_text((ROOT / "methods" / f"{name}.lua").read_text())
+    bellhop = install(settings={"methods_dir": str(folder)}).start()
+    assert "none has changed" in bellhop.run("method", "reload").stdout
+
+    (folder / "acme.lua").write_text(ACME)
+    (folder / "none.lua").write_text("return { title = 'No', fields = {} }")
+    (folder / "new.lua").write_text("return {")
+    done = bellhop.run("method", "reload", check=False)
+    assert done.returncode == 1 and "changed: acme" in done.stdout, done.stdout
+    assert "none.lua is broken: the version before it stays at work" in done.stdout
+    assert "new.lua is broken: there is no such method until it is mended" in done.stdout and "new.lua:1:" in done.stdout
+    listed = bellhop.run("method", "list").stdout
+    assert "its newer file is broken" in listed and "none.lua is broken" in listed and "new.lua:1:" in listed and "acme" in listed
+    assert "its newer file is broken" in bellhop.run("method", "show", "none").stdout
+
+    (folder / "none.lua").write_text((ROOT / "methods" / "none.lua").read_text())
+    (folder / "new.lua").unlink()
+    told = bellhop.run("method", "reload", "--json", json_output=True)
+    assert told["broken"] == [] and told["methods"] == 3
+    assert "broken" not in bellhop.run("method", "list").stdout
