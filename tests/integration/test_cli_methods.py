@@ -280,3 +280,17 @@ def test_a_broken_file_is_named_and_its_version_before_stays(install, tmp_path):
     told = bellhop.run("method", "reload", "--json", json_output=True)
     assert told["broken"] == [] and told["methods"] == 3
     assert "broken" not in bellhop.run("method", "list").stdout
+
+
+def test_what_a_condition_filtered_is_explained(bellhop, site, receiver, tmp_path):
+    script = tmp_path / "script.lua"
+    script.write_text(OWN)
+    webhook = bellhop.run("webhook", "add", "--manager", "7", "--url", receiver.url(), "--script", f"@{script}", "--json", json_output=True)["id"]
+    sent = bellhop.run("send", "booking_added", "--property", "13", "--wait")
+    assert "filtered" in sent.stdout and "does not want this event" in sent.stdout, sent.stdout
+    event = bellhop.run("event", "list", "--json", json_output=True)["data"][0]["id"]
+    explained = bellhop.run("explain", event).stdout
+    assert "filtered" in explained and "A condition of the webhook's own script does not want this event." in explained
+    listed = bellhop.run("delivery", "list", "--state", "filtered", "--webhook", webhook).stdout
+    assert "dlv_" in listed and "filtered" in listed
+    assert not receiver.requests
