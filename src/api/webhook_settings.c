@@ -19,13 +19,15 @@
 
 typedef struct merge {
 	bh_call *call;
-	const bh_method *method;
+	const bh_method *method, *before; /* before: the method so far; NULL when there is none, or it is gone */
 	const bh_guard *guard;
+	char *masked; /* what was stored, as the method so far shows it */
 	json_t *shown, *given, *merged;
 } merge;
 
 static void merge_clear(merge *m)
 {
+	g_free(m->masked);
 	json_decref(m->shown);
 	json_decref(m->given);
 	json_decref(m->merged);
@@ -45,9 +47,8 @@ static const bh_field *find_field(const bh_method *method, const char *key)
 }
 
 /* A field that both methods have in the same sense keeps its value when the method changes. */
-static json_t *shown_settings(const bh_method *before, const bh_method *method, const char *stored)
+static json_t *shown_settings(const bh_method *before, const bh_method *method, const char *masked)
 {
-	g_autofree char *masked = before && stored ? bh_settings_masked(before, stored) : g_strdup("{}");
 	json_t *shown = json_loads(masked, 0, NULL);
 	const char *key;
 	json_t *value;
@@ -94,7 +95,7 @@ static bool read_given(merge *m, uint32_t node)
 	if (bh_json_type_of(json, node) != BH_JSON_OBJECT)
 		return refuse_settings(m->call, "It must be an object.");
 	bh_span text = bh_json_text(json, node);
-	m->given = json_loadb(text.at, text.size, 0, &trouble);
+	m->given = json_loadb(text.at, text.size, JSON_ALLOW_NUL, &trouble); /* what does not fit is named later */
 	return m->given || refuse_settings(m->call, trouble.text); /* a number that is too large for jansson */
 }
 
@@ -134,15 +135,43 @@ static bool same_place(const bh_guard *guard, const char *before, const char *af
 	return same;
 }
 
-/* Does a URL lead elsewhere than before? One that was not there before leads elsewhere. */
-static bool moves(const merge *m, const bh_field *field)
+/* The URL that the script gets for this field; NULL: none, or a condition hides it. */
+static char *url_in_force(const bh_method *method, const bh_field *field, const char *settings)
 {
-	const char *before = json_string_value(json_object_get(m->shown, field->key));
-	const char *after = json_string_value(json_object_get(m->given, field->key));
+	return field && field->format == BH_FIELD_URL ? bh_settings_text(method, field, settings) : NULL;
+}
 
-	if (field->format != BH_FIELD_URL || !after)
-		return false;
+/*
+ * Does this URL lead elsewhere than the one before? One that was not in force before leads elsewhere, be it that it is new, or that
+ * a condition hid it: who set the password may never have seen it.
+ */
+static bool moves(const merge *m, const bh_field *field, const char *after)
+{
+	const bh_field *was = find_field(m->before, field->key);
+	g_autofree char *before = url_in_force(m->before, was, m->masked);
+
 	return !before || !same_place(m->guard, before, after);
+}
+
+/*
+ * A method without a URL knows the place from something else: a password that is a whole URL, or a key that names a data
+ * centre. So there a new password may be a new place.
+ */
+static bool leads_elsewhere(const merge *m)
+{
+	char *merged = json_dumps(m->merged, JSON_COMPACT);
+	bool elsewhere = false, has_url = false, has_new_password = false;
+
+	for (guint i = 0; i < m->method->fields->len; i++) {
+		const bh_field *field = g_ptr_array_index(m->method->fields, i);
+		g_autofree char *url = url_in_force(m->method, field, merged);
+		has_url |= url != NULL;
+		elsewhere |= url && moves(m, field, url);
+		has_new_password |=
+			field->format == BH_FIELD_PASSWORD && json_is_string(json_object_get(m->given, field->key));
+	}
+	bh_text_wipe(merged);
+	return elsewhere || (!has_url && has_new_password);
 }
 
 static bool is_set(const json_t *masked)
@@ -163,18 +192,16 @@ static bool check_credentials(const merge *m, bool headers_kept)
 {
 	g_autoptr(GString) needed = g_string_new(headers_kept ? "headers" : NULL);
 	g_autofree char *first = headers_kept ? g_strdup("/headers") : NULL;
-	bool elsewhere = false;
 
 	for (guint i = 0; i < m->method->fields->len; i++) {
 		const bh_field *field = g_ptr_array_index(m->method->fields, i);
-		elsewhere |= moves(m, field);
 		if (!keeps_password(m, field))
 			continue;
 		g_string_append_printf(needed, "%s%s", needed->len ? ", " : "", field->key);
 		if (!first)
 			first = bh_pointer_to("/settings", field->key);
 	}
-	if (!elsewhere || !needed->len)
+	if (!needed->len || !leads_elsewhere(m))
 		return true;
 	bh_reply_problem(m->call, BH_PROBLEM_CREDENTIALS, first,
 			 "The URL leads to another host or scheme, and credentials do not move there by themselves. "
@@ -245,13 +272,15 @@ bool bh_merge_settings(bh_call *call, bh_webhook *webhook, const char *stored_me
 		bh_reply_problem(call, BH_PROBLEM_FIELD, "/method", "There is no method \"%s\".", method);
 		return false;
 	}
-	const bh_method *before = stored_method ? bh_methods_find(methods, stored_method) : NULL;
-	m.shown = shown_settings(before, m.method, webhook->settings);
-	if (!read_given(&m, given) || !read_url(&m, url) || !check_credentials(&m, headers_kept))
+	m.before = stored_method ? bh_methods_find(methods, stored_method) : NULL;
+	m.masked = m.before && webhook->settings ? bh_settings_masked(m.before, webhook->settings) : g_strdup("{}");
+	m.shown = shown_settings(m.before, m.method, m.masked);
+	if (!read_given(&m, given) || !read_url(&m, url))
 		return false;
 	m.merged = json_deep_copy(m.shown);
 	json_object_update(m.merged, m.given);
-	if (!store(&m, webhook, before ? webhook->settings : NULL, url != BH_JSON_NONE))
+	if (!check_credentials(&m, headers_kept) ||
+	    !store(&m, webhook, m.before ? webhook->settings : NULL, url != BH_JSON_NONE))
 		return false;
 	note_names(&m, url != BH_JSON_NONE, names);
 	return true;

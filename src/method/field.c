@@ -52,25 +52,43 @@ bool bh_field_may_be(const bh_field *field, const char *value)
 	}
 }
 
-/* The value as conditions write it; NULL: it has none. */
-static char *condition_text(const bh_field *field, bh_span stored)
+char *bh_field_text(const bh_field *field, const bh_json *json, uint32_t node)
+{
+	char *text = bh_json_type_of(json, node) == BH_JSON_STRING ? bh_json_string(json, node) : NULL;
+
+	if (text && (field->trim || field->format == BH_FIELD_URL))
+		bh_field_trim(text);
+	if (text && !*text && bh_field_empty_is_none(field))
+		g_clear_pointer(&text, g_free);
+	return text;
+}
+
+/* A value as conditions write it; NULL: there is none. */
+static char *value_text(const bh_field *field, bh_span value)
 {
 	g_autoptr(bh_json) json = bh_json_new();
-	bh_span text = stored.size > 0 ? stored : bh_span_of(field->default_json);
 	int64_t number;
 
-	if (text.size == 0 || !bh_json_parse(json, text, NULL))
-		return field->format == BH_FIELD_BOOLEAN ? g_strdup("false") : NULL;
+	if (value.size == 0 || !bh_json_parse(json, value, NULL))
+		return NULL;
 	switch (bh_json_type_of(json, 0)) {
-	case BH_JSON_STRING:
-		return bh_json_string(json, 0);
 	case BH_JSON_TRUE:
 		return g_strdup("true");
 	case BH_JSON_FALSE:
 		return g_strdup("false");
-	default:
+	case BH_JSON_NUMBER:
 		return bh_json_int(json, 0, &number) ? g_strdup_printf("%" G_GINT64_FORMAT, (gint64)number) : NULL;
+	default:
+		return bh_field_text(field, json, 0);
 	}
+}
+
+static char *condition_text(const bh_field *field, bh_span stored)
+{
+	char *text = value_text(field, stored);
+	if (!text)
+		text = value_text(field, bh_span_of(field->default_json));
+	return !text && field->format == BH_FIELD_BOOLEAN ? g_strdup("false") : text;
 }
 
 bool bh_field_counts(const bh_method *method, const bh_field *field, bh_field_value value, void *user)

@@ -13,6 +13,9 @@ typedef bh_span (*bh_field_value)(void *user, const bh_method *method, guint ind
  */
 bool bh_field_counts(const bh_method *method, const bh_field *field, bh_field_value value, void *user);
 
+/* The text at `node` as it would be stored; NULL: it is none, or stands for none. */
+char *bh_field_text(const bh_field *field, const bh_json *json, uint32_t node);
+
 /* Can the field be what a condition asks about, and have this value? */
 bool bh_field_may_decide(const bh_field *field);
 bool bh_field_may_be(const bh_field *field, const char *value);

@@ -84,11 +84,10 @@ char *bh_settings_text(const bh_method *method, const bh_field *field, const cha
 	if (!bh_field_counts(method, field, stored_value, json))
 		return NULL;
 	uint32_t node = json ? bh_json_member(json, 0, field->key) : BH_JSON_NONE;
-	if (node != BH_JSON_NONE && bh_json_type_of(json, node) != BH_JSON_NULL)
-		return bh_json_type_of(json, node) == BH_JSON_STRING ? bh_json_string(json, node) : NULL;
-	if (!field->default_json || !bh_json_parse(preset, bh_span_of(field->default_json), NULL))
-		return NULL;
-	return bh_json_type_of(preset, 0) == BH_JSON_STRING ? bh_json_string(preset, 0) : NULL;
+	char *text = node == BH_JSON_NONE ? NULL : bh_field_text(field, json, node);
+	if (text || !field->default_json || !bh_json_parse(preset, bh_span_of(field->default_json), NULL))
+		return text;
+	return bh_field_text(field, preset, 0);
 }
 
 char *bh_settings_url(const bh_method *method, const char *stored)

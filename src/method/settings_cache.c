@@ -138,13 +138,26 @@ bh_script_settings *bh_settings_cache_get(bh_settings_cache *cache, const bh_met
 
 /* --- Hiding ----------------------------------------------------------------------------------- */
 
+/* What a request line shows of a password that is a whole URL; size 0: it is none. */
+static bh_span target_of(bh_span password)
+{
+	bool is_url = g_str_has_prefix(password.at, "https://") || g_str_has_prefix(password.at, "http://");
+	const char *host = is_url ? strstr(password.at, "//") + 2 : NULL;
+	const char *target = host ? strpbrk(host, "/?") : NULL;
+	return target ? bh_span_of(target) : (bh_span){0};
+}
+
 void bh_script_settings_each_password(const bh_script_settings *settings, void (*each)(void *user, bh_span password),
 				      void *user)
 {
 	for (guint i = 0; i < settings->values->len; i++) {
 		const bh_value *value = &g_array_index(settings->values, bh_value, i);
-		if (value->kind == BH_VALUE_SECRET)
-			each(user, bh_secret_bytes(value->secret));
+		if (value->kind != BH_VALUE_SECRET)
+			continue;
+		bh_span password = bh_secret_bytes(value->secret), target = target_of(password);
+		each(user, password);
+		if (target.size > 0)
+			each(user, target);
 	}
 }
 
