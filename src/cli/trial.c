@@ -112,19 +112,53 @@ static void hide(void *hidden, bh_span password)
 	bh_hide(hidden, password);
 }
 
-/* Whatever a token service calls a token: the script saw the access token only, and a screen needs none of them. */
-static void hide_tokens(run *r, const bh_answer *answer)
+/* Is a member of that name, or something in it, a credential? Its value may be spelled so that no mask finds it. */
+static bool holds_token(const bh_json *json, uint32_t name)
 {
-	static const char *const names[] = {"access_token", "refresh_token", "id_token"};
+	static const char *const words[] = {"token", "secret", "assertion", "password"};
+	bh_span value = bh_json_text(json, name + 1);
+	bh_json_type type = bh_json_type_of(json, name + 1);
+	g_autofree char *text = bh_json_string(json, name);
+	g_autofree char *plain = g_ascii_strdown(text ? text : "token", -1);
+	if (type == BH_JSON_OBJECT || type == BH_JSON_ARRAY)
+		return bh_holds_tokens(value);
+	for (size_t i = 0; i < G_N_ELEMENTS(words); i++)
+		if (type == BH_JSON_STRING && strstr(plain, words[i]) && strcmp(plain, "token_type") != 0)
+			return true;
+	return false;
+}
+
+/* What a token service answered, its tokens masked member by member. Of what is no object, nothing if it tells of one. */
+static GString *shown_grant(bh_span answer)
+{
 	g_autoptr(bh_json) json = bh_json_new();
-	if (!answer->body || !bh_json_parse(json, (bh_span){(const char *)answer->body->data, answer->body->len}, NULL))
-		return;
-	for (size_t i = 0; i < G_N_ELEMENTS(names); i++) {
-		uint32_t node = bh_json_member(json, 0, names[i]);
-		g_autofree char *token = node == BH_JSON_NONE ? NULL : bh_json_string(json, node);
-		if (token)
-			bh_hide(&r->hidden, bh_span_of(token));
+	bool is_object = bh_json_parse(json, answer, NULL) && bh_json_type_of(json, 0) == BH_JSON_OBJECT;
+	if (!is_object)
+		return bh_holds_tokens(answer) ? g_string_new("***") : g_string_new_len(answer.at, (gssize)answer.size);
+
+	GString *shown = g_string_new("{");
+	for (uint32_t c = bh_json_first(json, 0); c != BH_JSON_NONE; c = bh_json_next(json, 0, c)) {
+		bh_span name = bh_json_text(json, c), value = bh_json_text(json, c + 1);
+		bool hidden = holds_token(json, c);
+		g_string_append_printf(shown, "%s%.*s:", shown->len > 1 ? "," : "", (int)name.size, name.at);
+		g_string_append_len(shown, hidden ? "\"***\"" : value.at, hidden ? 5 : (gssize)value.size);
 	}
+	g_string_append_c(shown, '}');
+	return shown;
+}
+
+/* Of what is said to and by a token service only what is no credential is shown. */
+static void mask_grant(bh_trial_call *call)
+{
+	GByteArray *body = call->answer.body;
+	GString *form = bh_hidden_form((bh_span){call->body->str, call->body->len});
+	g_string_free(call->body, TRUE);
+	call->body = form;
+	if (!body || body->len == 0)
+		return;
+	g_autoptr(GString) shown = shown_grant((bh_span){(const char *)body->data, body->len});
+	g_byte_array_set_size(body, 0);
+	g_byte_array_append(body, (const guint8 *)shown->str, (guint)shown->len);
 }
 
 static void mask_headers(run *r, bh_trial_call *call)
@@ -176,7 +210,7 @@ static void mask_all(run *r)
 		bh_trial_call *call = calls->pdata[i];
 		mask_headers(r, call);
 		if (call->kind != BH_CALL_DELIVERY)
-			hide_tokens(r, &call->answer);
+			mask_grant(call);
 	}
 	for (guint i = 0; i < calls->len; i++)
 		mask_call(r, calls->pdata[i]);
@@ -254,11 +288,18 @@ static bh_next next_of(const bh_trial_plan *plan, const bh_conclusion *conclusio
 	return bh_next_step(&policy, &waiting, conclusion, 0, &chance);
 }
 
+/* Was the last call for a token or details, and not the receiver's? */
+static bool has_asked(const bh_trial *t)
+{
+	guint count = t->calls->len;
+	return count && ((const bh_trial_call *)t->calls->pdata[count - 1])->kind != BH_CALL_DELIVERY;
+}
+
 static void conclude(run *r, bh_script_turn turn)
 {
 	bh_trial *t = r->trial;
 	bool broke = turn == BH_SCRIPT_BROKE;
-	bh_ending ending = {.answer = last_answer(r)};
+	bh_ending ending = {.answer = last_answer(r), .has_asked = has_asked(t)};
 	if (broke)
 		ending.trouble = bh_script_trouble(r->script);
 	else
@@ -270,7 +311,7 @@ static void conclude(run *r, bh_script_turn turn)
 		return;
 	t->by_method =
 		!broke && ending.judgement->kind != BH_JUDGED_BY_ANSWER && ending.judgement->kind != BH_JUDGED_ENDED;
-	t->method_names_time = !broke && ending.judgement->after > 0;
+	t->method_names_time = t->by_method && ending.judgement->after > 0;
 	t->conclusion = bh_conclude(&ending, &r->plan->policy);
 	t->next = next_of(r->plan, &t->conclusion);
 }
