@@ -7,6 +7,7 @@
  */
 #include "base/error.h"
 #include "method/code.h"
+#include "method/errand.h"
 #include "method/method_file.h"
 #include "method/remote.h"
 #include "method/script.h"
@@ -144,6 +145,8 @@ bool bh_script_host_filters(bh_script_host *h, const char *method, const char *s
 void bh_script_host_lookup(bh_script_host *h, const bh_lookup_config *config)
 {
 	clear_lookup(&h->lookup);
+	if (!config)
+		return;
 	h->lookup = (bh_script_lookup){
 		.url = g_strdup(config->url),
 		.token_url = g_strdup(config->token_url),
@@ -157,6 +160,7 @@ void bh_script_host_lookup(bh_script_host *h, const bh_lookup_config *config)
 void bh_script_host_now(bh_script_host *h, bh_now now)
 {
 	h->now = now;
+	bh_tokens_tidy(h->tokens, now.mono);
 }
 
 bh_now bh_script_now(const bh_script *s)
@@ -193,7 +197,9 @@ static GString *redact(const bh_script *s, const char *raw)
 	GString *text = g_string_new(NULL);
 
 	while (*raw && text->len < TEXT_MAX) {
-		size_t hidden = bh_script_settings_password_at(s->settings, raw), shown = 0;
+		size_t hidden = MAX(bh_script_settings_password_at(s->settings, raw),
+				    bh_errand_password_at(s->token, raw)),
+		       shown = 0;
 		if (!hidden) {
 			shown = scheme_at(raw);
 			hidden = shown ? strcspn(raw + shown, " \t\r\n\"',;") : 0;
@@ -516,6 +522,7 @@ const bh_script_judgement *bh_script_judged(const bh_script *s)
 void bh_script_each_password(const bh_script *s, void (*each)(void *user, bh_span password), void *user)
 {
 	bh_script_settings_each_password(s->settings, each, user);
+	bh_errand_each_password(s, each, user);
 }
 
 const char *bh_script_trouble(const bh_script *s)

@@ -149,7 +149,13 @@ typedef struct bh_lookup_config {
 	const char *client_id;
 	bh_span client_secret; /* copied into a secret */
 } bh_lookup_config;
-void bh_script_host_lookup(bh_script_host *h, const bh_lookup_config *config);
+void bh_script_host_lookup(bh_script_host *h, const bh_lookup_config *config); /* NULL: nowhere */
+
+/* BH_ERROR_INVALID: an unknown {word} in the URL, or a token URL without who asks there. */
+bool bh_lookup_config_check(const bh_lookup_config *config, GError **error);
+bh_lookup_config *bh_lookup_config_copy(const bh_lookup_config *config); /* of NULL: NULL */
+void bh_lookup_config_free(bh_lookup_config *config); /* of a copy; wipes the secret */
+G_DEFINE_AUTOPTR_CLEANUP_FUNC(bh_lookup_config, bh_lookup_config_free)
 
 /* The time by which tokens expire, and that time.now() shows; to be told before each turn. */
 void bh_script_host_now(bh_script_host *h, bh_now now);

@@ -145,6 +145,11 @@ static const struct judging_function {
 	{"fail", BH_JUDGED_FAILED},
 };
 
+static const luaL_Reg plain_functions[] = {
+	{"request", bh_remote_request},         {"basic", remote_basic},      {"token", bh_remote_token},
+	{"fresh_token", bh_remote_fresh_token}, {"lookup", bh_remote_lookup}, {NULL, NULL},
+};
+
 static void make_metatables(lua_State *lua)
 {
 	bh_remote_make_answers(lua);
@@ -168,11 +173,6 @@ void bh_remote_push(lua_State *lua)
 		lua_pushcclosure(lua, remote_judgement, 2);
 		lua_setfield(lua, -2, judging_functions[i].name);
 	}
-	lua_pushcfunction(lua, bh_remote_request);
-	lua_setfield(lua, -2, "request");
-	lua_pushcfunction(lua, remote_basic);
-	lua_setfield(lua, -2, "basic");
+	luaL_setfuncs(lua, plain_functions, 0);
 	bh_sandbox_make_view(lua);
 }
-
-void bh_tokens_leave(bh_script *run) {}

@@ -5,6 +5,7 @@
 #pragma once
 
 #include "method/script.h"
+#include "method/token_request.h"
 
 /* --- remote_check.c: what a function is given ------------------------------------------------- */
 
@@ -30,3 +31,18 @@ int bh_remote_request(lua_State *lua);
 int bh_remote_token(lua_State *lua);
 int bh_remote_fresh_token(lua_State *lua);
 int bh_remote_lookup(lua_State *lua);
+
+/* --- remote_token.c: how a run goes about a token ------------------------------------------------ */
+
+typedef struct bh_token_errand {
+	bh_call_kind kind; /* of the request */
+	bool is_fresh; /* another one than the run has got */
+	/* What to ask for; also after a wait. Its texts live until the answer. */
+	void (*request)(lua_State *lua, bh_script *run, bh_token_request *ret);
+	/* How the function goes on: the claim's turn is HAD, NO_OTHER or REFUSED. */
+	int (*then)(lua_State *lua, bh_script *run);
+} bh_token_errand;
+
+/* To be returned. `version`: see bh_tokens_place. */
+int bh_remote_want_token(lua_State *lua, const char *function, const bh_token_errand *way, const bh_token_key *key,
+			 uint64_t version);

@@ -123,12 +123,14 @@ void bh_settings_cache_free(bh_settings_cache *cache)
 bh_script_settings *bh_settings_cache_get(bh_settings_cache *cache, const bh_method *method, const char *stored,
 					  GError **error)
 {
-	bh_script_settings **slot = &cache->slots[bh_hash(bh_span_of(stored)) % SLOTS];
+	uint64_t hash = bh_hash(bh_span_of(stored));
+	bh_script_settings **slot = &cache->slots[hash % SLOTS];
 
 	if (!*slot || (*slot)->method != method || strcmp((*slot)->stored, stored) != 0) {
 		bh_script_settings *fresh = open_settings(cache, method, stored, error);
 		if (!fresh)
 			return NULL;
+		fresh->hash = hash;
 		bh_script_settings_unref(*slot);
 		*slot = fresh;
 	}

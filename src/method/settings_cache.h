@@ -12,6 +12,7 @@ typedef struct bh_script_settings {
 	bh_sandbox *box;
 	bh_method *method;
 	char *stored;
+	uint64_t hash; /* of it */
 	GArray *values; /* bh_value, see forms.h */
 	int view; /* registry: what `deliver` gets; read-only, so all runs share it */
 	int shown; /* registry: what `accepts` and `transform` get, which is all but the passwords; LUA_NOREF: nobody has asked yet */

@@ -97,6 +97,13 @@ static bh_secret *finish(text *t)
 	return secret;
 }
 
+bh_secret *bh_token_request_encoded_secret(const bh_token_request *r)
+{
+	text encoded = text_of(encoded_max(r->client_secret) + 1);
+	put_encoded(&encoded, r->client_secret);
+	return finish(&encoded);
+}
+
 static void put_member(text *t, bh_span name, bh_span value)
 {
 	if (t->size > 0)

@@ -37,5 +37,8 @@ void bh_token_request_sort(bh_token_request *r);
 /* SHA-256 over every part of the request. `hash` is a context for it, which is used again and again. */
 void bh_token_request_digest(const bh_token_request *r, EVP_MD_CTX *hash, uint8_t digest[BH_TOKEN_DIGEST_SIZE]);
 
+/* The client's secret as it stands in a form: what a service may repeat in its answer. */
+bh_secret *bh_token_request_encoded_secret(const bh_token_request *r);
+
 bh_secret *bh_token_request_form(const bh_token_request *r); /* the body */
 bh_secret *bh_token_request_header(const bh_token_request *r); /* "Authorization: Basic ..."; NULL: the form says it */

@@ -47,6 +47,7 @@ struct bh_token_place {
 struct bh_tokens {
 	GHashTable *places; /* bh_token_key -> bh_token_place, which owns it */
 	GQueue by_use; /* the one that was not used for longest first */
+	EVP_MD_CTX *hash;
 	size_t places_max;
 	void (*wake)(void *user);
 };
@@ -92,6 +93,7 @@ bh_tokens *bh_tokens_new(size_t places_max, void (*wake)(void *user))
 {
 	bh_tokens *t = g_new0(bh_tokens, 1);
 	t->places = g_hash_table_new(hash_key, keys_equal);
+	t->hash = EVP_MD_CTX_new();
 	t->places_max = places_max;
 	t->wake = wake;
 	return t;
@@ -111,6 +113,7 @@ void bh_tokens_free(bh_tokens *t)
 	while (t->by_use.head)
 		forget(t->by_use.head->data);
 	g_hash_table_unref(t->places);
+	EVP_MD_CTX_free(t->hash);
 	g_free(t);
 }
 
@@ -178,6 +181,11 @@ void bh_tokens_tidy(bh_tokens *t, bh_mono now)
 			return;
 		forget(oldest);
 	}
+}
+
+EVP_MD_CTX *bh_tokens_hash(bh_tokens *t)
+{
+	return t->hash;
 }
 
 size_t bh_tokens_count(const bh_tokens *t)

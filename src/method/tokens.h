@@ -23,6 +23,7 @@
 #include "transport/transport.h"
 
 #include <glib.h>
+#include <openssl/evp.h>
 #include <stdbool.h>
 #include <stdint.h>
 
@@ -94,5 +95,8 @@ void bh_token_leave(bh_token_claim *claim); /* at any point; zeroes it */
 
 /* A receiver took this token of the place. */
 void bh_token_proved(bh_token_place *place, const bh_secret *token);
+
+/* A context of SHA-256 for the digests of keys; good for one at a time. */
+EVP_MD_CTX *bh_tokens_hash(bh_tokens *t);
 
 size_t bh_tokens_count(const bh_tokens *t); /* places */
