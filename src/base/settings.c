@@ -43,6 +43,14 @@ static bool check_proxy(const char *text, GError **error)
 	return false;
 }
 
+static bool check_web_address(const char *text, GError **error)
+{
+	if (!*text || g_str_has_prefix(text, "http://") || g_str_has_prefix(text, "https://"))
+		return true;
+	g_set_error(error, BH_ERROR, BH_ERROR_INVALID, "\"%s\" is neither https://... nor http://...", text);
+	return false;
+}
+
 #define ROW(field_, type_, default_, help_, ...) \
 	{ \
 		.name = #field_, .type = &BH_SETTING_##type_, .offset = offsetof(bh_settings, field_), \
@@ -76,6 +84,16 @@ static const bh_setting_row ROWS[] = {
 	ROW(proxy, TEXT, "",
 	    "Proxy that all requests to receivers go through: http://host:port or socks5://host:port; empty: none.",
 	    .check = check_proxy, FROM_START),
+
+	ROW(lookup_url, TEXT, "",
+	    "Where methods look up the details of an event that brings none, such as "
+	    "https://site.example/api/webhooks/{property_id}/{type}/{data.contract_uid}; empty: nowhere.",
+	    .check = check_web_address),
+	ROW(lookup_token_url, TEXT, "", "Where the access token for lookup_url is had (OAuth2); empty: none is needed.",
+	    .check = check_web_address),
+	ROW(lookup_client_id, TEXT, "", "Client id for lookup_token_url."),
+	ROW(lookup_client_secret_file, TEXT, "",
+	    "File that holds the client secret for lookup_token_url, and nothing else."),
 
 	ROW(retry_schedule, SPANS, "5s,5m,30m,2h,5h,10h,14h,20h,24h",
 	    "Delay before each further attempt; empty: one attempt only.", RANGE(0, 30 * BH_DAY)),

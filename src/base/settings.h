@@ -29,6 +29,11 @@ typedef struct bh_settings {
 	bool https_only;         /* https_only    no */
 	char *ca_file;           /* ca_file       "" the system's */
 	char *proxy;             /* proxy         "" none; "http://host:port" | "socks5://host:port": all requests go through it */
+	/* details of events */
+	char *lookup_url;        /* lookup_url    "" nowhere; may hold {property_id}, {type}, {data.contract_uid} ... */
+	char *lookup_token_url;  /* lookup_token_url "" no token is needed */
+	char *lookup_client_id;
+	char *lookup_client_secret_file;
 	/* pace */
 	GArray *retry_schedule;  /* retry_schedule "5s,5m,30m,2h,5h,10h,14h,20h,24h" (bh_usec each) */
 	int64_t retry_jitter_percent; /* 20 */

@@ -47,8 +47,12 @@ bool bh_loops_record_left(bh_loops *loops, bh_journal *journal, GError **error);
  */
 bool bh_loops_start(bh_loops *loops, bh_journal *journal, GError **error);
 
-/* After a reload. What is under way finishes with the old ones. */
-void bh_loops_use(bh_loops *loops, const bh_settings *settings, bh_guard *guard, bh_methods *methods);
+/*
+ * Before the start, and after a reload: what is under way finishes with the old ones. `lookup` (copied; NULL: nowhere) is where the
+ * details of events are looked up.
+ */
+void bh_loops_use(bh_loops *loops, const bh_settings *settings, bh_guard *guard, bh_methods *methods,
+		  const bh_lookup_config *lookup);
 
 /* Sends nothing new, lets what is in flight end within its time-out, waits for its records, ends the threads. */
 void bh_loops_stop(bh_loops *loops);

@@ -143,6 +143,7 @@ void bh_use_free(bh_use *use)
 {
 	bh_guard_unref(use->guard);
 	bh_methods_unref(use->methods);
+	bh_lookup_config_free(use->lookup);
 	g_free(use);
 }
 
@@ -153,6 +154,7 @@ static void hear_use(bh_loop *loop, bh_message *message)
 	loop->total_timeout = message->use->total_timeout;
 	loop->wire->use_guard(loop->transport, message->use->guard);
 	bh_script_host_use(loop->scripts, message->use->methods);
+	bh_script_host_lookup(loop->scripts, message->use->lookup);
 	bh_use_free(message->use);
 	g_free(message);
 }

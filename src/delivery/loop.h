@@ -33,6 +33,7 @@ bh_upkeep bh_upkeep_of(const bh_settings *settings);
 typedef struct bh_use {
 	bh_guard *guard;
 	bh_methods *methods;
+	bh_lookup_config *lookup; /* NULL: details are looked up nowhere */
 	bh_policy policy;
 	bh_upkeep upkeep;
 	bh_usec total_timeout;

@@ -479,7 +479,8 @@ bh_loop *bh_loops_at(bh_loops *loops, size_t number)
 	return number < loops->count ? &loops->at[number] : NULL;
 }
 
-void bh_loops_use(bh_loops *loops, const bh_settings *settings, bh_guard *guard, bh_methods *methods)
+void bh_loops_use(bh_loops *loops, const bh_settings *settings, bh_guard *guard, bh_methods *methods,
+		  const bh_lookup_config *lookup)
 {
 	for (size_t i = 0; i < loops->count; i++) {
 		bh_message *message = g_new0(bh_message, 1);
@@ -487,6 +488,7 @@ void bh_loops_use(bh_loops *loops, const bh_settings *settings, bh_guard *guard,
 		message->use = g_new(bh_use, 1);
 		*message->use = (bh_use){.guard = bh_guard_ref(guard),
 					 .methods = bh_methods_ref(methods),
+					 .lookup = bh_lookup_config_copy(lookup),
 					 .policy = bh_policy_of(settings),
 					 .upkeep = bh_upkeep_of(settings),
 					 .total_timeout = settings->total_timeout};

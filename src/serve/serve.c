@@ -16,6 +16,7 @@
 #include "delivery/delivery.h"
 #include "serve/files.h"
 #include "serve/first_start.h"
+#include "serve/lookup.h"
 
 #include <curl/curl.h>
 #include <errno.h>
@@ -41,6 +42,7 @@ typedef struct house {
 	bh_directory *directory;
 	bh_guard *guard;
 	bh_methods *methods;
+	bh_lookup_config *lookup; /* NULL: details are looked up nowhere */
 	bh_loops *loops;
 	bh_journal *journal;
 	bh_api *api;
@@ -121,7 +123,7 @@ static bool load_settings(house *h, GError **error)
 {
 	g_autoptr(bh_settings) settings = bh_settings_load(h->options.config, h->options.overrides, error);
 	h->guard = settings ? make_guard(settings, NULL, error) : NULL;
-	if (!h->guard)
+	if (!h->guard || !bh_lookup_of(settings, &h->lookup, error))
 		return false;
 	use_log(settings);
 	bh_files_share(settings);
@@ -239,7 +241,7 @@ static bool guard_ourselves(house *h, GError **error)
 	bh_guard_unref(h->guard);
 	h->guard = guard;
 	bh_api_use(h->api, settings_of(h), h->guard, h->methods);
-	bh_loops_use(h->loops, settings_of(h), h->guard, h->methods);
+	bh_loops_use(h->loops, settings_of(h), h->guard, h->methods, h->lookup);
 	return true;
 }
 
@@ -254,7 +256,7 @@ static bool reload_methods(void *user, bh_methods **ret_before, bh_methods **ret
 		*ret_now = bh_methods_ref(next);
 		h->methods = next;
 		bh_api_use(h->api, settings_of(h), h->guard, h->methods);
-		bh_loops_use(h->loops, settings_of(h), h->guard, h->methods);
+		bh_loops_use(h->loops, settings_of(h), h->guard, h->methods, h->lookup);
 	}
 	pthread_mutex_unlock(&h->reloading);
 	return next != NULL;
@@ -317,6 +319,7 @@ static void close_house(house *h)
 	BH_FAULT("serve.journal-closed");
 	bh_loops_free(h->loops);
 	g_clear_pointer(&h->methods, bh_methods_unref);
+	g_clear_pointer(&h->lookup, bh_lookup_config_free);
 	g_clear_pointer(&h->guard, bh_guard_unref);
 	g_clear_pointer(&h->directory, bh_directory_free);
 	g_clear_pointer(&h->store, bh_store_close);
@@ -338,6 +341,9 @@ static bool read_everything(house *h, GError **error)
 	g_autoptr(bh_guard) guard = make_guard(next, bh_api_address(h->api), error);
 	if (!guard)
 		return false;
+	g_autoptr(bh_lookup_config) lookup = NULL;
+	if (!bh_lookup_of(next, &lookup, error))
+		return false;
 	g_autoptr(bh_methods) methods = load_methods(next, h->methods, error);
 	if (!methods || !bh_types_from_file(next->types_file, h->directory, h->journal, error))
 		return false;
@@ -346,12 +352,14 @@ static bool read_everything(house *h, GError **error)
 	h->guard = g_steal_pointer(&guard);
 	bh_methods_unref(h->methods);
 	h->methods = g_steal_pointer(&methods);
+	bh_lookup_config_free(h->lookup);
+	h->lookup = g_steal_pointer(&lookup);
 	use_log(next);
 	bh_files_share(next); /* as at the start, or it would look like a change */
 	g_ptr_array_add(h->settings, g_steal_pointer(&next));
 
 	bh_api_use(h->api, settings_of(h), h->guard, h->methods);
-	bh_loops_use(h->loops, settings_of(h), h->guard, h->methods);
+	bh_loops_use(h->loops, settings_of(h), h->guard, h->methods, h->lookup);
 	return true;
 }
 
