@@ -123,24 +123,17 @@ static bool add_settings(const bh_method *method, const bh_args *args, GString *
 	return true;
 }
 
-/* How the setting at fault is given. */
-static void explain_settings(const bh_method *method, const char *pointer, GError **error)
+/* What is wrong, and how it is put right on the command line. */
+static void explain_settings(const bh_method *method, const char *pointer, const GError *why, GError **error)
 {
 	const char *key = pointer ? strrchr(pointer, '/') : NULL;
 	const bh_field *field = key ? find_field(method, key + 1) : NULL;
-	bool denied = g_error_matches(*error, BH_ERROR, BH_ERROR_DENIED);
-	const char *title = field ? field->title : "";
-	g_autofree char *why = g_strdup((*error)->message);
-	g_clear_error(error);
-	if (denied)
-		bh_usage_error(
-			error,
-			"the settings do not fit method %s: %s\nIf that is meant: --allow HOST:PORT, as the setting allow of serve.",
-			method->name, why);
-	else
-		bh_usage_error(error, "the settings do not fit method %s: %s%s%s%s%s%s%s", method->name, why,
-			       field ? "\nIt is given as --set " : "", field ? field->key : "", field ? "=... (" : "",
-			       title, field ? ")" : "", field ? "." : "");
+	g_autofree char *hint = NULL;
+	if (g_error_matches(why, BH_ERROR, BH_ERROR_DENIED))
+		hint = g_strdup("\nIf that is meant: --allow HOST:PORT, as the setting allow of serve.");
+	else if (field)
+		hint = g_strdup_printf("\nIt is given as --set %s=... (%s).", field->key, field->title);
+	bh_usage_error(error, "the settings do not fit method %s: %s%s", method->name, why->message, hint ? hint : "");
 }
 
 static bool take_settings(bench *b, const bh_args *args, GError **error)
@@ -152,12 +145,10 @@ static bool take_settings(bench *b, const bh_args *args, GError **error)
 	if (!b->sealer || !add_settings(b->method, args, given, error))
 		return false;
 	b->stored = bh_settings_store(b->method, bh_object_end(given), NULL, b->sealer, b->guard, &pointer, &why);
-	memset(given->str, 0, given->len);
-	if (b->stored)
-		return true;
-	explain_settings(b->method, pointer, &why);
-	g_propagate_error(error, g_steal_pointer(&why));
-	return false;
+	explicit_bzero(given->str, given->len);
+	if (!b->stored)
+		explain_settings(b->method, pointer, why, error);
+	return b->stored != NULL;
 }
 
 static bool take_script(bench *b, const bh_args *args, GError **error)

@@ -160,7 +160,7 @@ static char *meaning(const bh_trial *trial)
 }
 
 /* Why just then, if it is not the schedule that says so. */
-static const char *because(const bh_trial_plan *plan, const bh_trial *trial)
+static const char *because(const bh_trial *trial)
 {
 	const bh_trial_call *last = trial->calls->len ? trial->calls->pdata[trial->calls->len - 1] : NULL;
 	if (trial->next.due_at > trial->conclusion.not_before)
@@ -183,7 +183,7 @@ static char *try_again(const bh_trial_plan *plan, const bh_trial *trial)
 {
 	g_autofree char *span = round_span(trial->next.due_at);
 	GString *text = g_string_new(NULL);
-	g_string_append_printf(text, "Next: tried again in about %s, %s", span, because(plan, trial));
+	g_string_append_printf(text, "Next: tried again in about %s, %s", span, because(trial));
 	g_string_append_printf(text, ": attempt %d", plan->attempt + 1);
 	if (trial->conclusion.spends)
 		g_string_append_printf(text, " of %zu.", plan->policy.delay_count + 1);
@@ -209,17 +209,17 @@ static char *what_follows(const bh_trial_plan *plan, const bh_trial *trial)
 	default:
 		break;
 	}
-	bool refused = trial->conclusion.outcome == BH_OUTCOME_REFUSED;
-	return refused ? g_strdup(
-				 "Next: nothing, this is final. `bellhop delivery retry` or `recover` would try it again.")
-		       : g_strdup_printf("Next: nothing, this is final. %s", trial->next.reason);
+	bool was_said = trial->conclusion.outcome == BH_OUTCOME_REFUSED;
+	return g_strdup_printf("Next: nothing, this is final. %s",
+			       was_said ? "`bellhop delivery retry` or `recover` would try it again."
+					: trial->next.reason);
 }
 
 static bh_paint paint_of(const bh_trial *trial)
 {
-	if (trial->unanswered)
+	if (trial->unanswered || trial->filtered)
 		return BH_WARN;
-	return trial->filtered ? BH_FAINT : trial->conclusion.outcome == BH_OUTCOME_DELIVERED ? BH_GOOD : BH_BAD;
+	return trial->conclusion.outcome == BH_OUTCOME_DELIVERED ? BH_GOOD : BH_BAD;
 }
 
 static void append_verdict(const bh_view *view, const bh_trial_plan *plan, const bh_trial *trial, GString *out)
