@@ -47,6 +47,7 @@ DOORS = {
     "event": ["event.h", "catalogue.h"],
     "transport": ["transport.h", "guard.h", "signature.h"],
     "delivery": ["delivery.h", "outcome.h", "hidden.h"],
+    "serve": ["serve.h", "lookup.h"],
 }
 
 # Pure: no I/O, no clock, no log, no globals.

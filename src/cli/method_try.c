@@ -14,6 +14,7 @@
 #include "cli/run.h"
 #include "cli/trial_view.h"
 #include "cli/webhook_form.h"
+#include "serve/lookup.h"
 
 #include <string.h>
 
@@ -33,10 +34,12 @@ typedef struct bench {
 	bh_event *event;
 	GBytes *body;
 	bh_answerer *answerer;
+	bh_lookup_config *lookup;
 } bench;
 
 static void bench_clear(bench *b)
 {
+	g_clear_pointer(&b->lookup, bh_lookup_config_free);
 	g_clear_pointer(&b->answerer, bh_answerer_free);
 	g_clear_pointer(&b->body, g_bytes_unref);
 	g_clear_pointer(&b->event, bh_event_unref);
@@ -269,8 +272,9 @@ static bool set_up(bench *b, const bh_args *args, GError **error)
 	if (!b->settings)
 		return false;
 	b->methods = bh_method_source(bh_args_operand(args, 0), b->settings, &b->method, error);
-	return b->methods && make_guard(b, args, error) && take_settings(b, args, error) &&
-	       take_script(b, args, error) && make_event(b, args, error) && make_answerer(b, args, error);
+	return b->methods && make_guard(b, args, error) && bh_lookup_of(b->settings, &b->lookup, error) &&
+	       take_settings(b, args, error) && take_script(b, args, error) && make_event(b, args, error) &&
+	       make_answerer(b, args, error);
 }
 
 static void print(const bh_call *call, const bench *b, const bh_trial_plan *plan, const bh_trial *trial)
@@ -307,7 +311,8 @@ bh_exit bh_run_method_try(bh_call *call, GError **error)
 			      .attempt = (int)attempt,
 			      .total_timeout = b.settings->total_timeout,
 			      .policy = bh_policy_of(b.settings),
-			      .answerer = b.answerer};
+			      .answerer = b.answerer,
+			      .lookup = b.lookup};
 	g_autoptr(bh_trial) trial = bh_trial_run(&plan, error);
 	if (!trial)
 		return BH_EXIT_FAILED;

@@ -186,7 +186,8 @@ static void mask_call(const run *r, bh_trial_call *call)
 	mask_text(r, &call->url);
 	for (char **line = call->headers; *line; line++)
 		mask_text(r, line);
-	bh_hidden_mask(r->hidden, call->body);
+	if (call->kind == BH_CALL_DELIVERY) /* of the others, bh_hidden_form has left what may be seen */
+		bh_hidden_mask(r->hidden, call->body);
 	if (call->answer.head)
 		bh_hidden_mask(r->hidden, call->answer.head);
 	if (call->answer.body)

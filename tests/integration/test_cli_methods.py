@@ -175,6 +175,40 @@ def test_an_own_script_filters_and_changes(tmp_path):
     assert done.returncode == 1 and "script:1:" in done.stderr and "acepts" in done.stderr
 
 
+OAUTH = ["try", "oauth", "--url", "https://hooks.example/b", "--set", "token_url=https://auth.example/token", "--set", "client_id=me",
+         "--set", "client_secret=open sesame", "--set", "scope=write"]  # fmt: skip
+GRANT = '200:{"access_token":"tok-1234567","token_type":"Bearer","refresh_token":"ref-1234567","expires_in":3600}'
+
+
+def test_the_calls_for_a_token_are_shown_without_one():
+    done = method(*OAUTH, "--answer", GRANT, "--answer", "401", "--answer", GRANT.replace("tok-1", "tok-2"), "--answer", "202:you sent tok-2234567")
+    assert done.returncode == 0 and done.stdout.count("to the token service, for an access token") == 2, done.stdout
+    for part in ["call 4", '"access_token":"***","token_type":"Bearer","refresh_token":"***","expires_in":3600', "scope=write", "you sent ***"]:
+        assert part in done.stdout, done.stdout
+    for secret in ["sesame", "tok-1234567", "tok-2234567", "ref-1234567"]:
+        assert secret not in done.stdout
+    kinds = [call["kind"] for call in json.loads(method(*OAUTH, "--answer", GRANT, "--answer", "200", "--json").stdout)["calls"]]
+    assert kinds == ["token", "delivery"]
+
+
+def test_a_token_that_cannot_be_had_is_told_with_its_pause():
+    refused = method(*OAUTH, "--answer", '401:{"error":"invalid_client","error_description":"not open sesame"}')
+    assert refused.returncode == 1 and "failed, cause credentials" in refused.stdout and "invalid_client" in refused.stdout and "sesame" not in refused.stdout
+    away = method(*OAUTH, "--answer", "503 Retry-After=40")
+    assert "failed, cause token" in away.stdout and "about 40 s, as the answer asks" in away.stdout and "waits 40 s as well" in away.stdout
+
+
+def test_details_are_looked_up_where_the_configuration_says(tmp_path):
+    config = tmp_path / "bellhop.conf"
+    config.write_text("lookup_url = https://site.example/details/{type}/{property_id}\n")
+    arguments = ["try", "mailchimp", "--set", "mailchimp_apikey=0123456789abcdef-us7", "--set", "mailchimp_listid=abc", "--config", str(config)]
+    done = method(*arguments, "--answer", '200:{"guest":{"email":"ada@example.org"}}', "--answer", '400:{"title":"Member Exists"}')
+    assert done.returncode == 0 and "to the site's own API, for the event's details" in done.stdout, done.stdout
+    assert "GET https://site.example/details/booking_added/12" in done.stdout and '"email_address":"ada@example.org"' in done.stdout
+    gone = method(*arguments, "--answer", "500")
+    assert gone.returncode == 1 and "failed, cause lookup" in gone.stdout and "this one does not count" in gone.stdout
+
+
 # --- try, with the real receiver ------------------------------------------------------------------
 
 
