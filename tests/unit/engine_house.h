@@ -39,6 +39,7 @@ typedef struct wish {
 	bool is_test;
 	bh_test_then then;
 	int hops;
+	const char *data;
 } wish;
 
 G_GNUC_UNUSED static bool write_all(house *h, bh_write **writes, size_t count, GError **error)
@@ -166,7 +167,7 @@ G_GNUC_UNUSED static void close_house(house *h)
 G_GNUC_UNUSED static bh_id hand_over_as(house *h, const wish *like)
 {
 	bh_event parts = {.type = (char *)"booking_added",
-			  .data = bh_span_of("{\"property_uid\":12,\"contract_uid\":41}"),
+			  .data = bh_span_of(like->data ? like->data : "{\"property_uid\":12,\"contract_uid\":41}"),
 			  .property_id = (char *)"12"};
 	g_autoptr(bh_event) event = bh_event_restore(&parts);
 	event->id = bh_id_new();

@@ -1,0 +1,309 @@
+/* Attempts of webhooks with a script of their own: filtered, transformed, coalesced by what they want, computing for long. */
+#include "engine_house.h"
+
+static const act POLITE[] = {{READ}, {SEND, "HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n"}, {AGAIN}};
+static const act MOODY[] = {{READ},
+			    {SEND, "HTTP/1.1 500 Oh\r\nContent-Length: 0\r\n\r\n"},
+			    {READ},
+			    {SEND, "HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n"},
+			    {HOLD}};
+static const char *const QUICK[] = {"retry_schedule=10ms,10ms", "retry_jitter_first=0s", "retry_jitter_percent=0",
+				    NULL};
+static const char *const ONE_AT_A_TIME[] = {"retry_schedule=10ms,10ms", "in_flight_per_webhook=1", NULL};
+
+#define WANTED "{\"property_uid\":12,\"wanted\":true}"
+#define UNWANTED "{\"property_uid\":12,\"wanted\":false}"
+#define WANTS "return { accepts = function(event) return event.body:find([[\"wanted\":true]], 1, true) ~= nil end }"
+
+static void use_script(house *h, const char *script, bh_usec coalesce)
+{
+	bh_webhook *w = edit_webhook(h);
+	g_free(w->script);
+	w->script = g_strdup(script);
+	w->coalesce = coalesce;
+	put_webhook(h, w);
+}
+
+static house *open_scripted(const act *const *acts, const char *const *settings, const char *script, bh_usec coalesce)
+{
+	house *h = open_house(acts, settings);
+	use_script(h, script, coalesce);
+	return h;
+}
+
+static bh_id offer(house *h, const char *data)
+{
+	return hand_over_as(h, &(wish){.data = data});
+}
+
+static bh_id offer_keyed(house *h, const char *data)
+{
+	return hand_over_as(h, &(wish){.data = data, .coalesce_key = "12"});
+}
+
+/* --- filtered ------------------------------------------------------------------------------------------- */
+
+static void what_a_condition_does_not_want_is_filtered_and_not_attempted(void)
+{
+	house *h = open_scripted((const act *const[]){POLITE, NULL}, QUICK, WANTS, 0);
+	start_loops(h);
+	g_autoptr(bh_delivery) no = await_state(h, offer(h, UNWANTED), BH_STATE_FILTERED);
+	g_autoptr(bh_delivery) yes = await_state(h, offer(h, WANTED), BH_STATE_DELIVERED);
+	g_assert_cmpint(no->attempts, ==, 0);
+	g_assert_cmpint(no->spent, ==, 0);
+	g_assert_cmpstr(no->reason, ==, "A condition of the webhook's own script does not want this event.");
+	g_assert_cmpint(yes->attempts, ==, 1);
+	g_assert_cmpuint(receiver_requests(h->receiver), ==, 1);
+	close_house(h);
+}
+
+static void a_test_is_sent_whatever_the_conditions_say(void)
+{
+	house *h = open_scripted((const act *const[]){POLITE, NULL}, QUICK, WANTS, 0);
+	start_loops(h);
+	bh_id test = hand_over_as(h, &(wish){.data = UNWANTED, .is_test = true});
+	bh_delivery_free(await_state(h, test, BH_STATE_DELIVERED));
+	close_house(h);
+}
+
+static void conditions_are_asked_at_each_attempt(void)
+{
+	house *h = open_scripted((const act *const[]){MOODY, NULL}, (const char *const[]){"retry_schedule=1h", NULL},
+				 NULL, 0);
+	start_loops(h);
+	bh_id id = offer(h, UNWANTED);
+	for (int attempts = 0; attempts < 1;) {
+		g_autoptr(bh_delivery) d = look(h, id);
+		attempts = d->attempts;
+	}
+	use_script(h, WANTS, 0);
+	bh_write now = {.kind = BH_WRITE_MOVE,
+			.delivery_id = id,
+			.webhook_id = WEBHOOK,
+			.state = BH_STATE_PENDING,
+			.due_at = bh_clock_wall(),
+			.at = bh_clock_wall()};
+	bh_write *writes[] = {&now};
+	g_assert_true(write_all(h, writes, 1, NULL));
+	g_autoptr(bh_delivery) d = await_state(h, id, BH_STATE_FILTERED);
+	g_assert_cmpint(d->attempts, ==, 1);
+	g_assert_cmpuint(receiver_requests(h->receiver), ==, 1);
+	close_house(h);
+}
+
+/* Those that are filtered before it hold nobody up. */
+static void the_next_of_an_order_key_follows_a_filtered_one(void)
+{
+	house *h = open_scripted((const act *const[]){POLITE, NULL}, QUICK, WANTS, 0);
+	bh_id first = hand_over_as(h, &(wish){.data = UNWANTED, .order_key = "41"});
+	bh_id second = hand_over_as(h, &(wish){.data = WANTED, .order_key = "41"});
+	start_loops(h);
+	bh_delivery_free(await_state(h, second, BH_STATE_DELIVERED));
+	g_autoptr(bh_delivery) d = look(h, first);
+	g_assert_cmpint(d->state, ==, BH_STATE_FILTERED);
+	close_house(h);
+}
+
+/* --- transformed ---------------------------------------------------------------------------------------- */
+
+static void what_transform_makes_is_sent_signed_and_kept(void)
+{
+	house *h = open_scripted(
+		(const act *const[]){POLITE, NULL}, QUICK,
+		"return { transform = function(event) return { uid = json.decode(event.body).data.property_uid } end }",
+		0);
+	start_loops(h);
+	bh_id id = offer(h, WANTED);
+	bh_delivery_free(await_state(h, id, BH_STATE_DELIVERED));
+
+	const char *text = request(h, 1), *body = strstr(text, "\r\n\r\n") + 4;
+	g_assert_cmpstr(body, ==, "{\"uid\":12}");
+	g_autofree char *event = header_of(text, "webhook-id"), *at = header_of(text, "webhook-timestamp"),
+			*signature = header_of(text, "webhook-signature");
+	g_autoptr(bh_snapshot) now = bh_directory_now(h->directory);
+	g_assert_cmpint(bh_signature_verify(bh_snapshot_webhook(now, WEBHOOK)->secret, event, at, signature,
+					    bh_span_of(body), bh_clock_wall() / BH_SECOND, 300),
+			==, BH_VERIFIED);
+	g_autoptr(GPtrArray) owner = NULL;
+	g_assert_true(bh_span_is(attempt(h, id, 1, &owner)->sent, "{\"uid\":12}"));
+	close_house(h);
+}
+
+/* --- coalesced ------------------------------------------------------------------------------------------ */
+
+static void one_that_is_wanted_does_not_give_way_to_one_that_is_not(void)
+{
+	house *h = open_scripted((const act *const[]){POLITE, NULL}, QUICK, WANTS, BH_SECOND);
+	bh_id wanted = offer_keyed(h, WANTED), newer = offer_keyed(h, UNWANTED);
+	start_loops(h);
+	bh_delivery_free(await_state(h, wanted, BH_STATE_DELIVERED));
+	bh_delivery_free(await_state(h, newer, BH_STATE_FILTERED));
+	close_house(h);
+}
+
+static void it_gives_way_to_the_newest_that_is_wanted(void)
+{
+	house *h = open_scripted((const act *const[]){POLITE, NULL}, QUICK, WANTS, BH_SECOND);
+	bh_id oldest = offer_keyed(h, WANTED);
+	(void)offer_keyed(h, UNWANTED);
+	bh_id newest = offer_keyed(h, WANTED);
+	for (int i = 0; i < 5; i++)
+		(void)offer_keyed(h, UNWANTED);
+	start_loops(h);
+	g_autoptr(bh_delivery) d = await_state(h, oldest, BH_STATE_COALESCED);
+	g_assert_cmpint(d->superseded_by, ==, newest);
+	bh_delivery_free(await_state(h, newest, BH_STATE_DELIVERED));
+	g_assert_cmpuint(receiver_requests(h->receiver), ==, 1);
+	close_house(h);
+}
+
+static void a_condition_that_breaks_takes_nobodys_place(void)
+{
+	house *h = open_scripted(
+		(const act *const[]){POLITE, NULL}, QUICK,
+		"return { accepts = function(event) return event.body:find('broken') and event.no.such or true end }",
+		BH_SECOND);
+	bh_id older = offer_keyed(h, WANTED), newer = offer_keyed(h, "{\"broken\":true}");
+	start_loops(h);
+	bh_delivery_free(await_state(h, older, BH_STATE_DELIVERED));
+	g_autoptr(bh_delivery) d = await_state(h, newer, BH_STATE_EXHAUSTED);
+	g_assert_cmpint(d->attempts, ==, 3);
+	close_house(h);
+}
+
+/* Of a burst that nobody wants only so many are asked for. What went out is newer news than ours all the same. */
+static void an_old_one_is_not_sent_after_a_new_one_whatever_came_since(void)
+{
+	house *h = open_scripted((const act *const[]){POLITE, NULL}, ONE_AT_A_TIME, WANTS, BH_SECOND);
+	bh_id old = hand_over_as(h, &(wish){.data = WANTED, .coalesce_key = "12", .delay = BH_HOUR});
+	bh_id new = offer_keyed(h, WANTED);
+	start_loops(h);
+	bh_delivery_free(await_state(h, new, BH_STATE_DELIVERED));
+	close_engine(h);
+
+	open_engine(h);
+	bh_write now = {.kind = BH_WRITE_MOVE,
+			.delivery_id = old,
+			.webhook_id = WEBHOOK,
+			.state = BH_STATE_PENDING,
+			.due_at = bh_clock_wall() - BH_MINUTE,
+			.at = bh_clock_wall()};
+	bh_write *writes[] = {&now};
+	g_assert_true(write_all(h, writes, 1, NULL));
+	bh_id last = 0;
+	for (int i = 0; i < 40; i++)
+		last = offer_keyed(h, UNWANTED);
+	start_loops(h);
+	bh_delivery_free(await_state(h, last, BH_STATE_FILTERED));
+	g_autoptr(bh_delivery) d = await_state(h, old, BH_STATE_COALESCED);
+	g_assert_cmpint(d->superseded_by, ==, new);
+	g_assert_cmpuint(receiver_requests(h->receiver), ==, 1);
+	close_house(h);
+}
+
+/* --- broken, endless ------------------------------------------------------------------------------------- */
+
+static void a_script_that_breaks_costs_its_attempts_and_says_where(void)
+{
+	house *h = open_scripted((const act *const[]){POLITE, NULL}, QUICK,
+				 "return {\n accepts = function(event)\n  return event.no.such end }", 0);
+	start_loops(h);
+	bh_id id = offer(h, WANTED);
+	g_autoptr(bh_delivery) d = await_state(h, id, BH_STATE_EXHAUSTED);
+	g_autoptr(GPtrArray) owner = NULL;
+	bh_attempt_row *a = attempt(h, id, 1, &owner);
+	g_assert_cmpint(d->attempts, ==, 3);
+	g_assert_cmpstr(a->cause, ==, "script");
+	g_assert_true(g_str_has_prefix(a->sentence, "The webhook's own script failed: script:3: "));
+	g_assert_cmpuint(receiver_requests(h->receiver), ==, 0);
+	close_house(h);
+}
+
+static void a_script_without_an_end_is_ended(void)
+{
+	static const char *const once[] = {"retry_schedule=1h", NULL};
+	static const char *const scripts[] = {
+		"return { accepts = function() while true do end end }",
+		"return { transform = function() while true do end end }",
+		"return { transform = function() while true do pcall(function() while true do end end) end end }",
+		"return { accepts = function() local t = {} while true do t[#t + 1] = {} end end }",
+	};
+	house *h = open_house((const act *const[]){POLITE, NULL}, once);
+	start_loops(h);
+	for (size_t i = 0; i < G_N_ELEMENTS(scripts); i++) {
+		use_script(h, scripts[i], 0);
+		bh_id id = offer(h, WANTED);
+		for (int attempts = 0; attempts < 1; g_usleep(2000)) {
+			g_autoptr(bh_delivery) d = look(h, id);
+			attempts = d->attempts;
+		}
+		g_autoptr(GPtrArray) owner = NULL;
+		bh_attempt_row *a = attempt(h, id, 1, &owner);
+		g_assert_cmpstr(a->cause, ==, "script");
+		g_assert_cmpstr(a->outcome, ==, "failed");
+	}
+	g_assert_cmpuint(receiver_requests(h->receiver), ==, 0);
+	close_house(h);
+}
+
+/* What computes at a stop has sent nothing: it is as if it had not begun. */
+static void a_stop_does_not_wait_for_those_who_compute(void)
+{
+	house *h = open_scripted((const act *const[]){POLITE, NULL}, QUICK,
+				 "return { accepts = function() for i = 1, 4000000 do end return true end }", 0);
+	bh_id ids[8];
+	for (size_t i = 0; i < G_N_ELEMENTS(ids); i++)
+		ids[i] = offer(h, WANTED);
+	start_loops(h);
+	close_engine(h);
+	open_engine(h);
+	size_t left = 0;
+	for (size_t i = 0; i < G_N_ELEMENTS(ids); i++) {
+		g_autoptr(bh_delivery) d = look(h, ids[i]);
+		g_assert_true(d->state == BH_STATE_DELIVERED || d->state == BH_STATE_PENDING);
+		g_assert_cmpint(d->attempts, ==, d->state == BH_STATE_DELIVERED ? 1 : 0);
+		left += d->state == BH_STATE_PENDING;
+	}
+	g_assert_cmpuint(receiver_requests(h->receiver), ==, G_N_ELEMENTS(ids) - left);
+	start_loops(h);
+	for (size_t i = 0; i < G_N_ELEMENTS(ids); i++)
+		bh_delivery_free(await_state(h, ids[i], BH_STATE_DELIVERED));
+	g_assert_cmpuint(receiver_requests(h->receiver), ==, G_N_ELEMENTS(ids));
+	close_house(h);
+}
+
+/* More than one turn's share of runs, each longer than a slice: all of them come through. */
+static void many_that_compute_for_long_all_get_their_turns(void)
+{
+	house *h = open_scripted((const act *const[]){POLITE, NULL}, QUICK,
+				 "return { transform = function() for i = 1, 300000 do end end }", 0);
+	bh_id ids[40];
+	for (size_t i = 0; i < G_N_ELEMENTS(ids); i++)
+		ids[i] = offer(h, WANTED);
+	start_loops(h);
+	for (size_t i = 0; i < G_N_ELEMENTS(ids); i++)
+		bh_delivery_free(await_state(h, ids[i], BH_STATE_DELIVERED));
+	g_assert_cmpuint(receiver_requests(h->receiver), ==, G_N_ELEMENTS(ids));
+	close_house(h);
+}
+
+int main(int argc, char **argv)
+{
+	g_test_init(&argc, &argv, NULL);
+	curl_global_init(CURL_GLOBAL_DEFAULT);
+#define TEST(f) g_test_add_func("/attempt-scripts/" #f, f)
+	TEST(what_a_condition_does_not_want_is_filtered_and_not_attempted);
+	TEST(a_test_is_sent_whatever_the_conditions_say);
+	TEST(conditions_are_asked_at_each_attempt);
+	TEST(the_next_of_an_order_key_follows_a_filtered_one);
+	TEST(what_transform_makes_is_sent_signed_and_kept);
+	TEST(one_that_is_wanted_does_not_give_way_to_one_that_is_not);
+	TEST(it_gives_way_to_the_newest_that_is_wanted);
+	TEST(a_condition_that_breaks_takes_nobodys_place);
+	TEST(an_old_one_is_not_sent_after_a_new_one_whatever_came_since);
+	TEST(a_script_that_breaks_costs_its_attempts_and_says_where);
+	TEST(a_script_without_an_end_is_ended);
+	TEST(a_stop_does_not_wait_for_those_who_compute);
+	TEST(many_that_compute_for_long_all_get_their_turns);
+	return g_test_run();
+}
