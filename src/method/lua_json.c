@@ -234,7 +234,7 @@ static void build_large(builder *b, bh_lua_json_kit *kit)
 	lua_pushcfunction(b->lua, build_protected);
 	lua_pushvalue(b->lua, b->kit);
 	lua_pushlightuserdata(b->lua, b);
-	int status = lua_pcall(b->lua, 2, 1, 0);
+	int status = bh_sandbox_try(b->lua, 2, 1);
 	renew_reader(kit);
 	if (status != LUA_OK)
 		lua_error(b->lua);

@@ -2,7 +2,7 @@
 #include "base/time.h"
 
 #include "method/lua_libs.h"
-#include "method/sandbox.h"
+#include "method/script.h"
 
 #include <lauxlib.h>
 #include <time.h>
@@ -41,6 +41,15 @@ static int time_parse(lua_State *lua)
 	lua_pushnil(lua);
 	lua_pushliteral(lua, "not a time as RFC 3339 has it, such as 2026-11-25T14:51:02Z");
 	return 2;
+}
+
+/* time.now(): of the turn, as whoever wakes the loop up sees it. What must come out the same each time has no clock. */
+static int time_now(lua_State *lua)
+{
+	if (!bh_script_is_delivering(lua))
+		return luaL_error(lua, "time.now can be called in deliver only: the same event makes the same body");
+	lua_pushnumber(lua, (lua_Number)bh_script_now(bh_script_of(lua)).wall / BH_SECOND);
+	return 1;
 }
 
 /* --- Writing ---------------------------------------------------------------------------------- */
@@ -105,6 +114,6 @@ static int time_format(lua_State *lua)
 
 void bh_lua_time_push(lua_State *lua)
 {
-	static const luaL_Reg functions[] = {{"parse", time_parse}, {"format", time_format}, {NULL, NULL}};
+	static const luaL_Reg functions[] = {{"now", time_now}, {"parse", time_parse}, {"format", time_format}, {NULL, NULL}};
 	luaL_newlib(lua, functions);
 }

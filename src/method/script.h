@@ -55,6 +55,7 @@ struct bh_script {
 
 	bh_script_event event; /* what it was begun with, whatever the script made of its table; the texts are copies */
 	GString *texts; /* ... that lie in here */
+	unsigned undecoded; /* which of data, details and channel no script has looked at yet, script_event.c */
 	GBytes *body; /* what is sent */
 	bool is_transformed; /* the script made another body; stages.c takes it over before `deliver` */
 
