@@ -183,6 +183,8 @@ static const bh_option WEBHOOK_TEST[] = {
 
 static const bh_option WEBHOOK_DRY_RUN[] = {
 	{"script", "SCRIPT", "Try this script, Lua text or @FILE, instead of the webhook's; none: without one"},
+	{"method", "METHOD", "As if the webhook had this method"},
+	{"set", "KEY=VALUE", "As if the method had this setting; VALUE may be @FILE, or - for standard input", .many = true},
 	{"event", "ID", "Try it with this stored event, instead of the newest that the webhook would get", .many = true},
 	{"type", "TYPE", "Only events of this type"},
 	{"limit", "N", "With how many events at most, 1 to 100 (20)"},
@@ -404,12 +406,12 @@ const bh_command BH_COMMANDS[] = {
 	 "bellhop webhook test whk_04f2k8m1q7zr0 --wait\n"
 	 "bellhop webhook test whk_04f2k8m1q7zr0 --enable --held newest",
 	 bh_run_webhook_test},
-	{"webhook dry-run", "ID [--script @FILE] [--event ID]... [options]", 1, 1, DATA, WEBHOOK_DRY_RUN,
+	{"webhook dry-run", "ID [--script @FILE] [--method METHOD] [--event ID]... [options]", 1, 1, DATA, WEBHOOK_DRY_RUN,
 	 "Tries a webhook's own script with stored events; sends nothing",
 	 "Says of each event whether it would be sent, filtered or in error, and how its body would be changed, by the "
 	 "method's and the webhook's own `accepts` and `transform`. Nothing is sent or stored. Exit code 1 if one is in error.",
 	 "bellhop webhook dry-run whk_04f2k8m1q7zr0 --script @script.lua\n"
-	 "bellhop webhook dry-run whk_04f2k8m1q7zr0 --type booking_added --full",
+	 "bellhop webhook dry-run whk_04f2k8m1q7zr0 --method slack --set webhook_url=@url.txt --full",
 	 bh_run_webhook_dry_run},
 	{"webhook secret", "ID", 1, 1, DATA, NULL,
 	 "Prints the signing secret, and nothing else", NULL,

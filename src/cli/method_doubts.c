@@ -241,6 +241,90 @@ static void look_at_settings(look *l)
 	}
 }
 
+/* --- Names --------------------------------------------------------------------------------- */
+
+static bool is_keyword(const bh_lua_word *w)
+{
+	static const char *const keywords[] = {"and",      "break",  "do",   "else", "elseif", "end",   "false", "for",
+					       "function", "goto",   "if",   "in",   "local",  "nil",   "not",   "or",
+					       "repeat",   "return", "then", "true", "until",  "while", "self",  NULL};
+	return is_one_of(w, keywords);
+}
+
+static void declare(const look *l, GHashTable *declared, guint at)
+{
+	g_hash_table_add(declared, g_strndup(word(l, at)->text.at, word(l, at)->text.size));
+}
+
+/* A row of names, "a, b" or "a <const>, b", from `at` on. */
+static void declare_row(const look *l, GHashTable *declared, guint at)
+{
+	while (word(l, at)->kind == BH_LUA_NAME) {
+		declare(l, declared, at++);
+		if (bh_lua_is(word(l, at), "<"))
+			at += 3;
+		if (!bh_lua_is(word(l, at), ","))
+			return;
+		at++;
+	}
+}
+
+/* All names that the file gives to something itself, wherever they hold: so none of them is taken for unknown. */
+static GHashTable *declared_names(const look *l)
+{
+	GHashTable *declared = g_hash_table_new_full(g_str_hash, g_str_equal, g_free, NULL);
+	for (guint i = 0; i < l->words->len; i++) {
+		const bh_lua_word *w = word(l, i);
+		if (bh_lua_is(w, "local") || bh_lua_is(w, "for")) {
+			declare_row(l, declared, i + 1);
+		} else if (bh_lua_is(w, "function")) {
+			guint open = i + 1;
+			while (open < l->words->len && !bh_lua_is(word(l, open), "("))
+				open++;
+			declare_row(l, declared, i + 1);
+			declare_row(l, declared, open + 1);
+		} else if (w->kind == BH_LUA_NAME && bh_lua_is(word(l, i + 1), "=")) {
+			declare(l, declared, i);
+		}
+	}
+	return declared;
+}
+
+/* Is a variable's name read at `at`, and no member's, label's or attribute's? */
+static bool reads_name(const look *l, guint at)
+{
+	static const char *const before[] = {".", ":", "::", "goto", "<", NULL};
+	return word(l, at)->kind == BH_LUA_NAME && !is_keyword(word(l, at)) &&
+	       !(at > 0 && is_one_of(word(l, at - 1), before));
+}
+
+static void doubt_name(look *l, const bh_lua_word *w, char *const *globals)
+{
+	bh_near near = {.text = w->text};
+	for (; *globals; globals++)
+		bh_near_offer(&near, *globals);
+	const char *best = bh_near_best(&near);
+	g_autofree char *hint = best ? g_strdup_printf("; did you mean %s?", best)
+				     : g_strdup(": neither the file nor Bellhop gives scripts one.");
+	doubt(l, w->line, "There is no \"%.*s\"%s", (int)w->text.size, w->text.at, hint);
+}
+
+static void look_at_names(look *l)
+{
+	g_auto(GStrv) globals = bh_script_globals();
+	g_autoptr(GHashTable) known = declared_names(l); /* each unknown one is told of once */
+	for (char **name = globals; *name; name++)
+		g_hash_table_add(known, g_strdup(*name));
+	for (guint i = 0; i < l->words->len; i++) {
+		const bh_lua_word *w = word(l, i);
+		g_autofree char *name = g_strndup(w->text.at, w->text.size);
+		if (!reads_name(l, i) || g_hash_table_contains(known, name))
+			continue;
+		doubt_name(l, w, globals);
+		g_hash_table_add(known, g_steal_pointer(&name));
+	}
+}
+
 /* --- All of it ----------------------------------------------------------------------------- */
 
 static void clear_doubt(void *data)
@@ -267,6 +351,7 @@ GArray *bh_method_doubts(const bh_method *method)
 		look_at_field(&l, g_ptr_array_index(method->fields, i), computed);
 	if (!settings_is_a_variable(&l))
 		look_at_settings(&l);
+	look_at_names(&l);
 	doubt_missing_return(&l, "accepts", "it has to return true or false");
 	doubt_missing_return(&l, "deliver",
 			     "it has to return the answer of a call, or what remote.delivered, retry or fail make");

@@ -1,6 +1,6 @@
 /*
  * What is no error in a method's file and yet surely not meant: a field that nothing looks at, a setting that no field has. Only
- * what is certain from the text is said; where a file reads its settings by computed names, nothing is. Pure.
+ * what is certain from the text is said; where a file reads its settings by computed names, nothing is of them. Pure.
  */
 #pragma once
 

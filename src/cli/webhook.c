@@ -109,13 +109,18 @@ static char *method_of(bh_call *call, GError **error)
 	return method ? method : g_strdup("none");
 }
 
+bool bh_webhook_fill_form(bh_call *call, GString *body, GError **error)
+{
+	g_autofree char *method = method_of(call, error);
+	return method && fill_form(call, method, body, error);
+}
+
 bh_exit bh_run_webhook_set(bh_call *call, GError **error)
 {
 	g_autoptr(GString) body = bh_object_new();
 	if (!bh_call_id(call, 0, BH_ID_WEBHOOK, error))
 		return BH_EXIT_USAGE;
-	g_autofree char *method = method_of(call, error);
-	if (!method || !fill_form(call, method, body, error))
+	if (!bh_webhook_fill_form(call, body, error))
 		return BH_EXIT_FAILED;
 	if (body->len == 1) {
 		bh_usage_error(error, "nothing to change is named; `bellhop webhook set --help` shows what can be");

@@ -9,3 +9,6 @@
  */
 bh_reply *bh_webhook_ask(bh_call *call, const char *verb, const char *rest, bh_span body, const char *attempt,
 			 GError **error);
+
+/* Adds to `body` what the form's options say (see bh_form_fill), by the method that is given, else by the webhook's own. */
+bool bh_webhook_fill_form(bh_call *call, GString *body, GError **error);

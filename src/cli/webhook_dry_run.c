@@ -9,7 +9,6 @@
 #include "cli/run.h"
 #include "cli/text.h"
 #include "cli/webhook.h"
-#include "cli/webhook_form.h"
 
 #define LIMIT_MAX 100
 
@@ -42,11 +41,10 @@ static const bh_view_row ROWS[] = {
 
 /* --- Asking -------------------------------------------------------------------------------- */
 
-static bool fill(const bh_call *call, GString *body, GError **error)
+static bool fill(bh_call *call, GString *body, GError **error)
 {
 	gint64 limit = 0;
-	if (!bh_args_int(call->args, "limit", 1, LIMIT_MAX, &limit, error) ||
-	    !bh_form_fill_script(call->args, body, error))
+	if (!bh_args_int(call->args, "limit", 1, LIMIT_MAX, &limit, error) || !bh_webhook_fill_form(call, body, error))
 		return false;
 	if (limit)
 		bh_object_int(body, "limit", limit);

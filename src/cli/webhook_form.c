@@ -181,7 +181,8 @@ static bool fill_secret(const bh_args *args, GString *body, GError **error)
 	return secret != NULL;
 }
 
-bool bh_form_fill_script(const bh_args *args, GString *body, GError **error)
+/* @FILE or the text itself; `none` takes it away. */
+static bool fill_script(const bh_args *args, GString *body, GError **error)
 {
 	const char *given = bh_args_one(args, "script");
 	if (!given)
@@ -238,7 +239,7 @@ bool bh_form_fill(const bh_args *args, const bh_json *methods, uint32_t method, 
 		bh_object_words(body, "events", bh_args_all(args, "events"));
 	return only_one_from_standard_input(args, error) && fill_settings(args, methods, method, body, error) &&
 	       fill_headers(args, body, error) && fill_timeout(args, body, error) && fill_secret(args, body, error) &&
-	       bh_form_fill_script(args, body, error) &&
+	       fill_script(args, body, error) &&
 	       fill_switch(args, body, "full-payload", "thin-payload", "full_payload", error) &&
 	       fill_switch(args, body, "enable", "disable", "enabled", error) && bh_form_fill_pace(args, body, error) &&
 	       bh_form_fill_tls(args, body, error);

@@ -16,9 +16,6 @@ bool bh_form_fill_tls(const bh_args *args, GString *body, GError **error);
 /* Adds a setting, `value` as it was typed, in the JSON type that a field of this format has. False with BH_USAGE_ERROR. */
 bool bh_form_add_setting(GString *settings, const char *format, const char *key, const char *value, GError **error);
 
-/* --script: @FILE or the text itself; `none` takes it away. False: it could not be read. */
-bool bh_form_fill_script(const bh_args *args, GString *body, GError **error);
-
 /* Does the form's method matter, so that it must be looked up first? */
 bool bh_form_needs_method(const bh_args *args);
 

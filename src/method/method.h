@@ -123,6 +123,9 @@ char *bh_settings_text(const bh_method *method, const bh_field *field, const cha
  */
 bool bh_script_check(bh_span source, GError **error);
 
+/* What a script finds without being handed it ("json", "pairs", "string" ...): sorted, NULL-terminated, the caller's. */
+char **bh_script_globals(void);
+
 /* --- Running -------------------------------------------------------------------------------- */
 
 typedef struct bh_script_limits {

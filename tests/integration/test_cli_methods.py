@@ -79,7 +79,7 @@ def test_what_the_engine_would_refuse_is_named_with_its_line(acme, text, where):
 def test_a_likely_mistake_is_warned_of(acme):
     acme.write_text(ACME.replace("settings.api_key", "settings.apikey"))
     done = method("check", str(acme))
-    assert done.returncode == 0 and "acme.lua:9: warning:" in done.stdout and "did you mean settings.api_key?" in done.stdout
+    assert done.returncode == 0 and "acme.lua:4: warning:" not in done.stdout and "acme.lua:9: warning:" in done.stdout and "did you mean settings.api_key?" in done.stdout
 
 
 def test_a_method_of_the_folder_is_found_by_its_name(tmp_path):
@@ -285,6 +285,9 @@ def test_a_dry_run_says_of_each_event_what_would_become_of_it(bellhop, site, rec
     assert len(json.loads(told.stdout)["data"]) == 1
     without = bellhop.run("webhook", "dry-run", webhook)
     assert "3 would be sent" in without.stdout and "changed" not in without.stdout
+    other = bellhop.run("webhook", "dry-run", webhook, "--method", "slack", "--set", "webhook_url=https://hooks.slack.example/T/B/x",
+                        "--set", "template=now {type}", "--type", "booking_added", "--limit", "1")  # fmt: skip
+    assert '{"text":"now booking_added"}' in other.stdout
     assert len(receiver.requests) == 3
     assert bellhop.run("webhook", "dry-run", webhook, "--limit", "101", check=False).returncode == 2
     assert bellhop.run("webhook", "dry-run", "evt_04f2k8m1q7zr0", check=False).returncode == 2

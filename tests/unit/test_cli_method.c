@@ -98,6 +98,9 @@ static void what_is_surely_not_meant_is_warned_of(void)
 		 "3 Field \"token\" is in the form, but nothing looks at settings.token."},
 		{FORM(URL, "return remote.post(settings.ulr, { body = settings.url })"),
 		 "5 No field has the key \"ulr\"; did you mean settings.url?"},
+		{FORM(URL, "local body = jsn.encode(event)\nos.exit(print(jsn))\n" POST),
+		 "5 There is no \"jsn\"; did you mean json?|6 There is no \"os\": neither the file nor Bellhop gives scripts one."
+		 "|6 There is no \"print\": neither the file nor Bellhop gives scripts one."},
 		{FORM(URL, "local x = settings.quite_another\n" POST),
 		 "5 No field has the key \"quite_another\", so settings has none of that name: it is always nil."},
 		{FORM("{ key = 'url', format = 'url', title = 'URL', default = 'http://a.example/' }", POST),
@@ -139,6 +142,12 @@ static void what_may_be_meant_is_left_alone(void)
 		/* a variable of that name is none of ours; a comment says nothing */
 		FORM(URL,
 		     "-- settings.nothing\nlocal settings = { url = settings.url, x = 1 }\nlocal y = settings.x\n" POST),
+		/* all that Lua calls a name without being an unknown variable */
+		FORM(URL,
+		     "local a <const>, b <close> = 1, nil\nlocal function f(c, d, ...) return c, d, ... end\n"
+		     "local t = { e = 1, ['x'] = 2, f = function(self, g) return self.e, g end }\nfunction t:h(i) return self, i end\n"
+		     "for j, k in ipairs(t) do goto on\n::on:: end\nlocal s = ('x'):rep(a) .. t.u.v.w .. f(b)\n"
+		     "for n = 1, 1e3 do local o = 0xFFp2 + n < a end\n" POST),
 		/* a return in a branch is a return */
 		FORM(URL, "if event then\n" POST "\nelse for i = 1, 2 do end end"),
 	};
