@@ -51,6 +51,7 @@ struct bh_attempt {
 	bool is_new_answer; /* the script has not seen it */
 	bh_answer *answer; /* of the last call: the transport's inside its report, then `kept` */
 	bh_answer kept;
+	bh_answer *aside; /* the receiver's, while a token or details are asked for; NULL: none */
 	const char *trouble; /* the script broke */
 	bh_conclusion conclusion;
 	bh_next next;
@@ -77,16 +78,29 @@ static void go(bh_attempt *a, const bh_step *step)
 		step = step->run(a);
 }
 
+static void clear_answer(bh_answer *answer)
+{
+	if (answer->head)
+		g_string_free(answer->head, TRUE);
+	if (answer->body)
+		g_byte_array_unref(answer->body);
+	g_free(answer->location);
+	g_free(answer->control);
+	*answer = (bh_answer){0};
+}
+
 static void drop_answer(bh_attempt *a)
 {
 	a->answer = NULL;
-	if (a->kept.head)
-		g_string_free(a->kept.head, TRUE);
-	if (a->kept.body)
-		g_byte_array_unref(a->kept.body);
-	g_free(a->kept.location);
-	g_free(a->kept.control);
-	a->kept = (bh_answer){0};
+	clear_answer(&a->kept);
+}
+
+static void drop_aside(bh_attempt *a)
+{
+	if (!a->aside)
+		return;
+	clear_answer(a->aside);
+	g_clear_pointer(&a->aside, g_free);
 }
 
 /* The transport's ends with its report, and a script that goes on later may pass it on then. */
@@ -102,12 +116,37 @@ static void keep_answer(bh_attempt *a)
 	a->answer = &a->kept;
 }
 
+/*
+ * A script whose token was refused may ask for another one, get none, and pass on what the receiver said. So that is kept, and
+ * the record of what was asked, until the receiver is asked again.
+ */
+static void set_aside(bh_attempt *a)
+{
+	if (a->paper->call_kind != BH_CALL_DELIVERY || !a->answer)
+		return;
+	drop_aside(a);
+	keep_answer(a);
+	a->aside = g_memdup2(&a->kept, sizeof(a->kept));
+	a->kept = (bh_answer){0};
+	bh_record_set_aside(a->paper);
+}
+
+static void take_back(bh_attempt *a)
+{
+	drop_answer(a);
+	a->kept = *a->aside;
+	a->answer = &a->kept;
+	g_clear_pointer(&a->aside, g_free);
+	bh_record_take_back(a->paper);
+}
+
 static void attempt_free(bh_attempt *a)
 {
 	g_queue_unlink(&a->loop->attempts, &a->link);
 	if (a->awaits_turn)
 		g_queue_unlink(&a->loop->turns.waiting, &a->turn_link);
 	drop_answer(a);
+	drop_aside(a);
 	bh_newest_clear(&a->newest);
 	g_clear_pointer(&a->webhook, bh_webhook_unref);
 	g_clear_pointer(&a->script, bh_script_free);
@@ -367,6 +406,10 @@ static const bh_step *transfer(bh_attempt *a)
 			   .user = a};
 
 	a->was_sent |= out.kind == BH_CALL_DELIVERY;
+	if (out.kind == BH_CALL_DELIVERY)
+		drop_aside(a);
+	else
+		set_aside(a);
 	drop_answer(a);
 	a->transfer = bh_request_start(&out, &a->call);
 	return WAIT;
@@ -386,6 +429,8 @@ static void tell_breaker(const bh_attempt *a, bh_landed landed)
 
 static const bh_step *conclude(bh_attempt *a)
 {
+	if (a->aside && !a->trouble && bh_script_judged(a->script)->kind != BH_JUDGED_ENDED)
+		take_back(a);
 	bool was_delivery = !a->paper || a->paper->call_kind == BH_CALL_DELIVERY;
 	bh_ending ending = {.trouble = a->trouble, .answer = a->answer, .has_asked = !was_delivery};
 	if (!a->trouble)

@@ -107,6 +107,9 @@ struct bh_paper {
 	GByteArray *body;
 	GBytes *sent;
 	bh_call_kind call_kind; /* of the last request */
+	GString *aside_request; /* of one before it that may count yet; NULL: none */
+	GBytes *aside_sent;
+	bh_call_kind aside_kind;
 	bh_hidden *hidden; /* what none of these may show */
 	char *reason, *sentence;
 	char address[64], http_version[4];

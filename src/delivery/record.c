@@ -136,6 +136,31 @@ void bh_record_request(bh_paper *paper, const bh_request *request, bh_call_kind 
 	paper->sent = sent_body(paper, request->body, event_body);
 }
 
+static void drop_aside(bh_paper *paper)
+{
+	if (paper->aside_request)
+		g_string_free(g_steal_pointer(&paper->aside_request), TRUE);
+	g_clear_pointer(&paper->aside_sent, g_bytes_unref);
+}
+
+void bh_record_set_aside(bh_paper *paper)
+{
+	drop_aside(paper);
+	paper->aside_request = paper->request;
+	paper->request = g_string_sized_new(512);
+	paper->aside_sent = g_steal_pointer(&paper->sent);
+	paper->aside_kind = paper->call_kind;
+}
+
+void bh_record_take_back(bh_paper *paper)
+{
+	g_string_free(paper->request, TRUE);
+	paper->request = g_steal_pointer(&paper->aside_request);
+	g_clear_pointer(&paper->sent, g_bytes_unref);
+	paper->sent = g_steal_pointer(&paper->aside_sent);
+	paper->call_kind = paper->aside_kind;
+}
+
 /* The receiver's bytes are not ours to trust: texts are kept as valid UTF-8 without NUL. */
 static GString *valid_text(GString *raw)
 {
@@ -244,6 +269,7 @@ void bh_paper_free(bh_paper *paper)
 	if (paper->body)
 		g_byte_array_unref(paper->body);
 	g_clear_pointer(&paper->sent, g_bytes_unref);
+	drop_aside(paper);
 	g_clear_pointer(&paper->hidden, bh_hidden_free);
 	g_clear_pointer(&paper->change.webhook, bh_webhook_unref);
 	g_clear_pointer(&paper->attempted, bh_webhook_unref);

@@ -19,6 +19,10 @@ void bh_record_hide(bh_paper *paper, bh_span password);
  */
 void bh_record_request(bh_paper *paper, const bh_request *request, bh_call_kind kind, GBytes *event_body);
 
+/* Of the last request that was kept: another one is kept for now, and either it counts in the end or this one is taken back. */
+void bh_record_set_aside(bh_paper *paper);
+void bh_record_take_back(bh_paper *paper);
+
 typedef struct bh_record_facts {
 	const bh_conclusion *conclusion;
 	const bh_next *next;

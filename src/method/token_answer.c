@@ -174,8 +174,9 @@ void bh_token_answer_read(const bh_answer *answer, bh_token_answer *ret)
 	*ret = (bh_token_answer){.cause = BH_CAUSE_NONE};
 	if (answer->cause == BH_CAUSE_GUARD)
 		refuse(ret, BH_CAUSE_GUARD, "The token service may not be asked. %s", answer->sentence);
-	else if (answer->status == 0)
-		refuse(ret, BH_CAUSE_TOKEN, "The token service gave no answer. %s", answer->sentence);
+	else if (answer->status == 0) /* our own proxy is no fault of the service's, and stays what it is */
+		refuse(ret, answer->cause == BH_CAUSE_PROXY ? BH_CAUSE_PROXY : BH_CAUSE_TOKEN,
+		       "The token service gave no answer. %s", answer->sentence);
 	else if (answer->status < 200 || answer->status >= 300)
 		read_refusal(answer, ret);
 	else

@@ -14,7 +14,7 @@
 typedef struct bh_token_answer {
 	bh_secret *token; /* NULL: there is none, and the rest says why not */
 	bh_usec life; /* 0: not said */
-	bh_cause cause; /* CREDENTIALS: it does not accept the client; GUARD: it may not be asked; else TOKEN */
+	bh_cause cause; /* CREDENTIALS: it does not accept the client; GUARD: it may not be asked; PROXY: our own did not; else TOKEN */
 	char *sentence; /* for the owner of the webhook; what it repeats of the answer is one line, and short */
 } bh_token_answer;
 

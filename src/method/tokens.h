@@ -47,7 +47,7 @@ typedef struct bh_tokens bh_tokens;
 
 /* Why there is no token. */
 typedef struct bh_token_refusal {
-	bh_cause cause; /* TOKEN, CREDENTIALS or GUARD */
+	bh_cause cause; /* TOKEN, CREDENTIALS, GUARD or PROXY */
 	char *sentence; /* the claim's own */
 	bh_usec after; /* how long nobody asks */
 	bool was_asked; /* a request was made, by this run or the one that it waited for */

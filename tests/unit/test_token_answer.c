@@ -257,7 +257,8 @@ static void no_answer_is_told_with_its_reason(void)
 	} rows[] = {{BH_CAUSE_TIMEOUT, BH_CAUSE_TOKEN},
 		    {BH_CAUSE_DNS, BH_CAUSE_TOKEN},
 		    {BH_CAUSE_TLS, BH_CAUSE_TOKEN},
-		    {BH_CAUSE_GUARD, BH_CAUSE_GUARD}};
+		    {BH_CAUSE_GUARD, BH_CAUSE_GUARD},
+		    {BH_CAUSE_PROXY, BH_CAUSE_PROXY}};
 
 	for (size_t i = 0; i < G_N_ELEMENTS(rows); i++) {
 		bh_answer answer = {.cause = rows[i].cause, .sentence = "Something happened."};
