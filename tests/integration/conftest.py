@@ -108,5 +108,21 @@ def scripted(tmp_path):
 
 
 @pytest.fixture
+def oauth_server(tmp_path):
+    """Starts a real OAuth2 server, with a receiver behind it: oauth_server([{"client_id": "a", "secret": "b"}])."""
+    from harness.oauth import OAuthServer  # needs Authlib, which other tests do not
+
+    made = []
+
+    def make(clients):
+        made.append(OAuthServer(tmp_path, clients))
+        return made[-1]
+
+    yield make
+    for server in made:
+        server.stop()
+
+
+@pytest.fixture
 def fixtures():
     return ROOT / "tests" / "fixtures"
