@@ -1,4 +1,5 @@
 /* Looks at one method file as the engine would, without an engine: reads it, runs its chunk, checks its form. */
+#include "base/error.h"
 #include "cli/call.h"
 #include "cli/method_doubts.h"
 #include "cli/method_json.h"
@@ -94,6 +95,21 @@ static void print_json_fault(const char *given, const GError *why)
 	bh_printf("\n");
 }
 
+/* Both are called scripts, and both have `accepts`: somebody may mean the other one. */
+static void hint_at_own_script(const char *given, GError **error)
+{
+	g_autofree char *text = NULL;
+	gsize size;
+	bool is_own = g_file_get_contents(given, &text, &size, NULL) && bh_script_check((bh_span){text, size}, NULL);
+	g_autofree char *why = is_own ? g_strdup((*error)->message) : NULL;
+	if (!is_own)
+		return;
+	g_clear_error(error);
+	g_set_error(error, BH_ERROR, BH_ERROR_INVALID,
+		    "%s\nIt is no method, but good as a webhook's own script: `bellhop webhook set ID --script @%s`.",
+		    why, given);
+}
+
 bh_exit bh_run_method_check(bh_call *call, GError **error)
 {
 	const char *given = bh_args_operand(call->args, 0);
@@ -109,6 +125,7 @@ bh_exit bh_run_method_check(bh_call *call, GError **error)
 		return BH_EXIT_FAILED;
 	}
 	if (!set) {
+		hint_at_own_script(given, &why);
 		g_propagate_error(error, g_steal_pointer(&why));
 		return BH_EXIT_FAILED;
 	}

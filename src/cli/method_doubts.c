@@ -107,13 +107,19 @@ static guint end_of_block(const look *l, guint from)
 	return l->words->len;
 }
 
+/* If there are several of that name, which one is the method's is not certain: then it is none. */
 static part find_part(const look *l, const char *name)
 {
-	for (guint i = 0; i + 2 < l->words->len; i++)
-		if (bh_lua_is(word(l, i), name) && bh_lua_is(word(l, i + 1), "=") &&
-		    bh_lua_is(word(l, i + 2), "function"))
-			return (part){name, i + 2, end_of_block(l, i + 2)};
-	return (part){.name = name};
+	part found = {.name = name};
+	for (guint i = 0; i + 2 < l->words->len; i++) {
+		if (!bh_lua_is(word(l, i), name) || !bh_lua_is(word(l, i + 1), "=") ||
+		    !bh_lua_is(word(l, i + 2), "function"))
+			continue;
+		if (found.to > 0)
+			return (part){.name = name};
+		found = (part){name, i + 2, end_of_block(l, i + 2)};
+	}
+	return found;
 }
 
 static bool has_word(const look *l, const part *p, const char *text)

@@ -82,6 +82,12 @@ def test_a_likely_mistake_is_warned_of(acme):
     assert done.returncode == 0 and "acme.lua:4: warning:" not in done.stdout and "acme.lua:9: warning:" in done.stdout and "did you mean settings.api_key?" in done.stdout
 
 
+def test_an_own_script_is_told_from_a_method(acme):
+    acme.write_text("return { accepts = function() return true end }")
+    done = method("check", str(acme))
+    assert done.returncode == 1 and "good as a webhook's own script" in done.stderr
+
+
 def test_a_method_of_the_folder_is_found_by_its_name(tmp_path):
     assert "No authentication" in method("check", "none").stdout
     missed = method("check", "nne")
