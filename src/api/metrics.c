@@ -74,7 +74,8 @@ static void write_intake(GString *out, bh_api *api)
 	plain(out, "bellhop_events_accepted_total", "counter", "Events accepted.", read_counter(&counters->accepted));
 	plain(out, "bellhop_events_duplicate_total", "counter",
 	      "Events given again: folded in a call, or known by their name.", read_counter(&counters->duplicates));
-	plain(out, "bellhop_api_suspended", "gauge", "Requests that wait for the journal.", suspended);
+	plain(out, "bellhop_api_suspended", "gauge",
+	      "Requests that wait for the journal, a look-up of names or a rehearsal.", suspended);
 	plain(out, "bellhop_api_intake_bytes", "gauge", "Memory held by bodies that come in.",
 	      atomic_load_explicit(&counters->intake_bytes, memory_order_relaxed));
 }

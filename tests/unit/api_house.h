@@ -25,6 +25,7 @@ typedef struct house {
 	bh_journal *journal;
 	bh_guard *guard;
 	bh_methods *methods;
+	char *methods_folder; /* the setting methods_dir, or where the shipped ones are */
 	bh_api *api;
 	_Atomic int fresh; /* deliveries that were told of */
 	_Atomic bool blocked;
@@ -76,6 +77,25 @@ static bool check_name(const bh_guard *guard, const bh_target *target, bh_usec t
 static bh_usec disables_at(const bh_streak *streak, const bh_settings *settings)
 {
 	return streak->first_exhausted ? streak->failing_since + settings->disable_after : 0;
+}
+
+/* As serve does it. On the thread of rehearsals, which a test may keep busy so. */
+static pthread_mutex_t slow_reload = PTHREAD_MUTEX_INITIALIZER;
+
+static bool reload_methods(void *user, bh_methods **ret_before, bh_methods **ret_now, GError **error)
+{
+	house *h = user;
+
+	pthread_mutex_lock(&slow_reload);
+	pthread_mutex_unlock(&slow_reload);
+	bh_methods *next = bh_methods_load(h->methods_folder, h->methods, NULL, error);
+	if (!next)
+		return false;
+	*ret_before = h->methods;
+	*ret_now = bh_methods_ref(next);
+	h->methods = next;
+	bh_api_use(h->api, h->settings, h->guard, h->methods);
+	return true;
 }
 
 /* --- Talking to it ----------------------------------------------------------------------- */
@@ -455,7 +475,9 @@ static void open_rooms(house *h)
 			      .journal = h->journal,
 			      .sealer = h->sealer,
 			      .check_name = check_name,
-			      .disables_at = disables_at};
+			      .disables_at = disables_at,
+			      .reload_methods = reload_methods,
+			      .house = h};
 	h->api = bh_api_open(&rooms, h->settings, h->guard, h->methods, &error);
 	g_assert_no_error(error);
 }
@@ -476,7 +498,6 @@ static house *open_house_with(char *const *more)
 	g_autoptr(GError) error = NULL;
 	g_autoptr(GPtrArray) overrides = g_ptr_array_new();
 	char *allow[] = {(char *)"198.51.100.0/24", NULL}, *own[] = {NULL};
-	g_autofree char *methods = g_build_filename(g_getenv("BH_SOURCE_ROOT"), "methods", NULL);
 
 	h->folder = g_dir_make_tmp("bellhop-api-XXXXXX", &error);
 	g_assert_no_error(error);
@@ -489,7 +510,9 @@ static house *open_house_with(char *const *more)
 	g_assert_no_error(error);
 	h->guard = bh_guard_new(allow, own, false, &error);
 	g_assert_no_error(error);
-	h->methods = bh_methods_load(methods, NULL, NULL, &error);
+	h->methods_folder = *h->settings->methods_dir ? g_strdup(h->settings->methods_dir)
+						      : g_build_filename(g_getenv("BH_SOURCE_ROOT"), "methods", NULL);
+	h->methods = bh_methods_load(h->methods_folder, NULL, NULL, &error);
 	g_assert_no_error(error);
 
 	open_rooms(h);
@@ -524,6 +547,7 @@ static void close_house(house *h)
 	remove_folder(h->folder);
 	pthread_mutex_destroy(&h->gate);
 	g_free(h->folder);
+	g_free(h->methods_folder);
 	g_free(h->site);
 	g_free(h->emit);
 	g_free(h->seven);
