@@ -78,6 +78,35 @@ static const bh_view_row FIELDS[] = {
 	{NULL},
 };
 
+/* On a terminal a field gets the lines that it needs: cut off, what it takes is of no use. */
+static char *field_words(const bh_view *view, const bh_json *json, uint32_t field)
+{
+	g_autofree char *title = bh_member_shown(json, field, "title");
+	g_autofree char *format = bh_member_shown(json, field, "format");
+	g_autofree char *preset = bh_member_shown(json, field, "default");
+	g_autofree char *takes = range_words(view, json, field);
+	g_autofree char *when = when_words(view, json, field);
+	g_autofree char *help = bh_member_shown(json, field, "help");
+	GString *text = g_string_new(title ? title : "");
+	g_string_append_printf(text, "\n%s%s", format ? format : "", takes ? ", " : "");
+	g_string_append(text, takes ? takes : "");
+	if (bh_member_true(json, field, "required"))
+		g_string_append(text, "; required");
+	if (preset)
+		g_string_append_printf(text, "; left out: %s", preset);
+	if (when)
+		g_string_append_printf(text, "; only when %s", when);
+	if (help)
+		g_string_append_printf(text, "\n%s", help);
+	return g_string_free(text, FALSE);
+}
+
+static const bh_view_row FIELDS_ON_A_TERMINAL[] = {
+	{"FIELD", "key"},
+	{"WHAT IT IS", NULL, BH_VIEW_WORDS, .wraps = true, .words = field_words},
+	{NULL},
+};
+
 static void append_notes(const bh_view *view, const bh_json *json, uint32_t object, GString *out)
 {
 	g_autofree char *notes = bh_member_text(json, object, "notes");
@@ -91,7 +120,8 @@ static void append_notes(const bh_view *view, const bh_json *json, uint32_t obje
 
 void bh_method_view(const bh_view *view, const bh_json *json, uint32_t object, GString *out)
 {
-	g_autoptr(bh_table) table = bh_view_table(FIELDS);
+	const bh_view_row *rows = view->screen.whole ? FIELDS : FIELDS_ON_A_TERMINAL;
+	g_autoptr(bh_table) table = bh_view_table(rows);
 	g_autofree char *title = bh_member_shown(json, object, "title");
 	uint32_t fields = bh_member(json, object, "fields");
 
@@ -99,7 +129,7 @@ void bh_method_view(const bh_view *view, const bh_json *json, uint32_t object, G
 	append_notes(view, json, object, out);
 	bh_view_one(view, json, object, METHOD, out);
 	for (uint32_t f = bh_first_item(json, fields); f != BH_JSON_NONE; f = bh_json_next(json, fields, f))
-		bh_view_add(view, table, json, f, FIELDS);
+		bh_view_add(view, table, json, f, rows);
 	if (bh_first_item(json, fields) != BH_JSON_NONE)
 		bh_table_print(table, view->screen, 2, out);
 }
