@@ -447,7 +447,7 @@ static bh_next try_again(const bh_policy *policy, const bh_waiting *waiting, con
 		return ended(BH_STATE_EXHAUSTED, spent, "A test is sent once.");
 
 	bh_usec end = waiting->created_at + policy->lifetime;
-	bh_usec step;
+	bh_usec step = 0; /* gcc 12 does not see that who has a step has set it */
 	if (!wait_of(policy, waiting, conclusion, end - now, &step))
 		return ended(BH_STATE_EXHAUSTED, spent, "No attempt is left.");
 
