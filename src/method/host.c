@@ -324,6 +324,7 @@ static void prepare(bh_script *s)
 		.steps = (int64_t)MIN(h->limits.instructions_max, (uint64_t)INT64_MAX),
 		.memory = h->limits.memory_max - MIN(h->limits.memory_max, h->box.used - before),
 		.largest = g_bytes_get_size(s->body),
+		.collections = h->box.collections,
 		.time = COMPUTE_MAX,
 		.sliced = true,
 	};

@@ -13,9 +13,12 @@
 #define SLICE_TIME (3 * BH_MILLISECOND) /* for slow instructions */
 #define STRETCH_STEPS 1000000
 #define SHORT_BLOCK (8 * 1024) /* instructions over texts longer than this are slow: the hook comes oftener */
+#define SMALL_BLOCK 64
+#define COLLECTING_STEPS 4 /* what a collection takes for each block */
 #define GARBAGE_MAX (512 * 1024)
 #define HOUSE 16 /* all runs together have this many times the memory of one, ... */
 #define HOUSE_SHARE 8 /* ... of which a run may hold this part of what is free: nobody takes the last of it ... */
+#define PARDON 4 /* times its memory: what a run may have made and thrown away between its turns */
 #define HOUSE_LEAST 16 /* ... and each may have this part of its memory, whatever the others do */
 
 /* --- Memory ----------------------------------------------------------------------------------- */
@@ -56,13 +59,14 @@ static void charge(bh_sandbox *box, size_t steps)
 
 /*
  * A run that is refused memory has Lua collect all garbage, and ask once more. Whoever lives just below its ceiling would have
- * that done for every few bytes: it pays for it, and lets others on afterwards.
+ * that done for every few bytes: it pays for it (not for what all the others hold), and lets others on afterwards.
  */
 static void charge_collection(bh_sandbox *box)
 {
 	bh_meter *meter = box->running;
 
-	meter->steps -= (int64_t)(MIN(box->used, box->memory_max) / BYTES_PER_STEP);
+	box->collections++;
+	meter->steps -= (int64_t)(MIN(box->blocks, box->memory_max / SMALL_BLOCK) * COLLECTING_STEPS);
 	if (meter->steps <= 0 && !meter->stop)
 		meter->stop = BH_STOP_MEMORY;
 	if (meter->sliced) {
@@ -134,6 +138,7 @@ static void *allocate(void *user, void *block, size_t old_size, size_t new_size)
 		release(block, old_size);
 	}
 	box->used = box->used - old_size + new_size;
+	box->blocks += (new_size > 0) - (block != NULL);
 	return result;
 }
 
@@ -141,6 +146,7 @@ static void collect(lua_State *lua, bh_sandbox *box)
 {
 	lua_gc(lua, LUA_GCCOLLECT, 0);
 	box->live = box->used;
+	box->collections++;
 }
 
 /* Frees the garbage of hundreds of runs at once; waiting until it doubled keeps the cost in proportion to what lives. */
@@ -384,8 +390,23 @@ static size_t room_of(const bh_sandbox *box, const bh_meter *meter)
 	return most > meter->held ? most - meter->held : 0;
 }
 
+/*
+ * A collection between two turns freed this run's garbage, and nobody knows how much that was. It is taken to be all that was
+ * new, as with most scripts; not without end, or a run could grow by being collected.
+ */
+static void pardon(const bh_sandbox *box, bh_meter *meter)
+{
+	if (box->collections == meter->collections)
+		return;
+	size_t taken = MIN(meter->fresh, PARDON * box->memory_max - meter->pardoned);
+	meter->pardoned += taken;
+	meter->held -= MIN(meter->held, taken);
+	meter->fresh = 0;
+}
+
 static void begin_turn(bh_sandbox *box, lua_State *thread, bh_meter *meter)
 {
+	pardon(box, meter);
 	box->ceiling = box->used + room_of(box, meter);
 	box->slice = SLICE_STEPS;
 	box->stretch = STRETCH_STEPS;
@@ -399,12 +420,21 @@ static void begin_turn(bh_sandbox *box, lua_State *thread, bh_meter *meter)
 	lua_sethook(thread, count_hook, LUA_MASKCOUNT, hook_interval(meter)); /* a short turn is never looked at */
 }
 
-static void end_turn(bh_sandbox *box, bh_meter *meter, size_t before)
+/* What has become more; less is nothing: then others' garbage was collected as well. */
+static size_t growth(size_t before, size_t now)
+{
+	return now > before ? now - before : 0;
+}
+
+static void end_turn(bh_sandbox *box, bh_meter *meter, size_t before, unsigned collections)
 {
 	box->running = NULL;
 	box->thread = NULL;
-	meter->held += box->used;
-	meter->held -= MIN(meter->held, before); /* it may have freed what was no more its own */
+	meter->held = growth(before, meter->held + box->used);
+	meter->fresh = box->collections == collections ? meter->fresh + growth(before, box->used)
+						       : growth(box->live, box->used);
+	meter->fresh = MIN(meter->fresh, meter->held);
+	meter->collections = box->collections;
 	if (box->timed)
 		meter->time -= bh_clock_work() - box->turn_began;
 }
@@ -412,12 +442,13 @@ static void end_turn(bh_sandbox *box, bh_meter *meter, size_t before)
 int bh_sandbox_resume(bh_sandbox *box, lua_State *thread, bh_meter *meter, int arguments, int *ret_results)
 {
 	size_t before = box->used;
+	unsigned collections = box->collections;
 
 	begin_turn(box, thread, meter);
 	int status = lua_resume(thread, box->lua, arguments, ret_results);
 	if (status != LUA_OK && status != LUA_YIELD)
 		note_memory_error(thread, meter, status);
-	end_turn(box, meter, before);
+	end_turn(box, meter, before, collections);
 	return status;
 }
 

@@ -44,6 +44,9 @@ typedef struct bh_meter {
 	int64_t steps; /* instructions */
 	size_t memory; /* bytes that it may add to the state */
 	size_t held; /* bytes that its turns so far have added and not given back */
+	size_t fresh; /* ... of which no collection has shown yet whether they are garbage */
+	size_t pardoned; /* bytes that were taken for garbage when a collection came between its turns */
+	unsigned collections; /* of the sandbox, when its last turn ended */
 	size_t largest; /* the largest block that it knows of: what one instruction may have to walk through */
 	bh_usec time; /* of computing; waiting is free */
 	bool sliced; /* it pauses after each slice */
@@ -56,7 +59,9 @@ typedef struct bh_sandbox {
 	int globals; /* registry: the read-only environment of every chunk */
 	size_t memory_max;
 	size_t used, ceiling; /* bytes now; bytes at which the running turn is refused more */
+	size_t blocks; /* how many there are: what a collection costs goes by them, not by bytes */
 	size_t live; /* bytes that the last collection left */
+	unsigned collections;
 	bh_meter *running; /* NULL between turns */
 	lua_State *thread; /* the coroutine that runs */
 	int64_t slice, stretch; /* steps left before it pauses, and before it must have done so */
