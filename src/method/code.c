@@ -109,7 +109,8 @@ static bh_script_code *compile(bh_sandbox *box, bh_method *method, const char *f
 		code->chunk = luaL_ref(box->lua, LUA_REGISTRYINDEX);
 		run_chunk(code, source);
 	} else {
-		code->trouble = g_strdup(lua_tostring(box->lua, -1));
+		const char *why = lua_tostring(box->lua, -1);
+		code->trouble = g_str_has_prefix(why, file) ? g_strdup(why) : g_strdup_printf("%s: %s", file, why);
 		lua_pop(box->lua, 1);
 	}
 	return code;

@@ -117,6 +117,7 @@ static void *allocate(void *user, void *block, size_t old_size, size_t new_size)
 {
 	bh_sandbox *box = user;
 
+	size_t blocks = box->blocks + (new_size > 0) - (block != NULL);
 	if (!block)
 		old_size = 0;
 	if (new_size > old_size && box->running && !may_grow(box, old_size, new_size))
@@ -138,7 +139,7 @@ static void *allocate(void *user, void *block, size_t old_size, size_t new_size)
 		release(block, old_size);
 	}
 	box->used = box->used - old_size + new_size;
-	box->blocks += (new_size > 0) - (block != NULL);
+	box->blocks = blocks;
 	return result;
 }
 
@@ -154,6 +155,18 @@ static void collect_if_due(lua_State *lua, bh_sandbox *box)
 {
 	if (box->used > 2 * box->live + GARBAGE_MAX)
 		collect(lua, box);
+}
+
+/*
+ * Lua collects by itself when it is refused memory, but its library does not while it builds a text. So a run that comes
+ * near its ceiling has its garbage collected oftener.
+ */
+static void collect_if_tight(lua_State *lua, bh_sandbox *box)
+{
+	if (box->used < box->tight || box->used < box->live + GARBAGE_MAX)
+		return;
+	collect(lua, box);
+	charge_collection(box);
 }
 
 void bh_sandbox_tidy(bh_sandbox *box, const bh_meter *ended)
@@ -183,6 +196,7 @@ static void spend(lua_State *lua, bh_sandbox *box, size_t steps)
 	if (meter->stop)
 		end_run(lua);
 	collect_if_due(lua, box);
+	collect_if_tight(lua, box);
 }
 
 /* How long this turn has taken. */
@@ -381,13 +395,14 @@ lua_State *bh_sandbox_thread(bh_sandbox *box, int *ret_anchor)
 /* --- A turn ----------------------------------------------------------------------------------- */
 
 /* How much this turn may add: the run's own limit, and its share of a house that others live in as well. */
-static size_t room_of(const bh_sandbox *box, const bh_meter *meter)
+static void set_ceiling(bh_sandbox *box, const bh_meter *meter)
 {
 	size_t house = HOUSE * box->memory_max;
 	size_t share = house > box->used ? (house - box->used) / HOUSE_SHARE : 0;
 	size_t most = MIN(meter->memory, MAX(share, box->memory_max / HOUSE_LEAST));
 
-	return most > meter->held ? most - meter->held : 0;
+	box->ceiling = box->used + (most > meter->held ? most - meter->held : 0);
+	box->tight = box->ceiling - MIN(box->ceiling, most / 4);
 }
 
 /*
@@ -407,7 +422,7 @@ static void pardon(const bh_sandbox *box, bh_meter *meter)
 static void begin_turn(bh_sandbox *box, lua_State *thread, bh_meter *meter)
 {
 	pardon(box, meter);
-	box->ceiling = box->used + room_of(box, meter);
+	set_ceiling(box, meter);
 	box->slice = SLICE_STEPS;
 	box->stretch = STRETCH_STEPS;
 	box->timed = false;

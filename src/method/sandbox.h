@@ -59,6 +59,7 @@ typedef struct bh_sandbox {
 	int globals; /* registry: the read-only environment of every chunk */
 	size_t memory_max;
 	size_t used, ceiling; /* bytes now; bytes at which the running turn is refused more */
+	size_t tight; /* bytes from which on its garbage is collected oftener */
 	size_t blocks; /* how many there are: what a collection costs goes by them, not by bytes */
 	size_t live; /* bytes that the last collection left */
 	unsigned collections;
