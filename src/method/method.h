@@ -97,12 +97,14 @@ GPtrArray *bh_methods_broken(const bh_methods *m); /* borrowed bh_broken_method,
  * fields are named (BH_ERROR_INVALID; *ret_pointer, the caller's, gets "/settings/url"), url fields pass the guard
  * (BH_ERROR_DENIED), password fields are sealed. `stored` (may be NULL) are the settings so far: a password
  * left out, or given as the masked form that the API shows, keeps its old sealed value, and so does every other field
- * that is left out. A `null` removes a field. Texts: 4 KiB, area and html 64 KiB, no U+0000; blanks around a url go.
+ * that is left out. A `null` removes a field; so does an empty text for a url, a select, and what has a pattern. Texts: 4 KiB, area
+ * and html 64 KiB, no U+0000; blanks around a url go. Of a field whose `when` does not hold, what is stored stays as it is;
+ * what is given anew is checked. The message never holds the value of a password.
  */
 char *bh_settings_store(const bh_method *method, bh_span given, const char *stored, const bh_sealer *sealer,
 			const bh_guard *guard, char **ret_pointer, GError **error);
 
-/* The form that is shown: passwords become {"set":true} or {"set":false}. */
+/* The form that is shown: passwords become {"set":true} or {"set":false}. Hidden fields are in it, so it can be given back whole. */
 char *bh_settings_masked(const bh_method *method, const char *stored);
 
 /* The URL that a webhook leads to (its first field of format url that counts), for lists; NULL: none. */
