@@ -1,6 +1,7 @@
 """A webhook's own script: what it drops, changes and breaks, and that a dry run says beforehand what then happens."""
 
 import json
+import threading
 
 import pytest
 from harness.process import attempts_of, deliveries_of, small_world, wait_attempts, wait_state
@@ -206,8 +207,6 @@ def test_passwords_are_not_read_back_by_a_dry_run(site, receiver):
 
 def test_a_bad_script_in_a_dry_run_holds_up_nobody(site, receiver):
     """While it burns its two seconds, events are taken and delivered, and other routes answer."""
-    import threading
-
     webhook = site.webhook(receiver.url())
     site.send_many([booking(contract, 1) for contract in range(100)])
     wait_for(lambda: len(receiver.requests) == 100, "all to be delivered")
@@ -221,6 +220,25 @@ def test_a_bad_script_in_a_dry_run_holds_up_nobody(site, receiver):
     page = answers[0].ok()
     assert page["truncated"] is True
     assert page["data"] and all(row["verdict"] == "error" for row in page["data"])
+
+
+def test_a_dry_run_that_is_under_way_does_not_hold_up_the_end(install, make_receiver):
+    bellhop = install().start()
+    site = small_world(bellhop)
+    webhook = site.webhook(make_receiver().url(), enabled=False)
+    site.send_many([booking(contract, 1) for contract in range(100)])
+    endless = {"script": "return { accepts = function() while true do end end }", "limit": 100}
+    answers = []
+    calls = [
+        threading.Thread(target=lambda: answers.append(site.post(f"/v1/webhooks/{webhook['id']}/dry-run", json=endless))) for _ in range(4)
+    ]
+    for call in calls:
+        call.start()
+    wait_for(lambda: b"bellhop_api_suspended 4\n" in site.get("/metrics").body, "all four to wait for the stage")
+    bellhop.stop(within=10)
+    for call in calls:
+        call.join()
+    assert all(answer.ok()["truncated"] for answer in answers)
 
 
 # --- Methods read anew ----------------------------------------------------------------------
