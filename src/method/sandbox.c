@@ -12,7 +12,8 @@
 #define SLICE_STEPS 100000 /* about a millisecond */
 #define SLICE_TIME (3 * BH_MILLISECOND) /* for slow instructions */
 #define STRETCH_STEPS 1000000
-#define SHORT_BLOCK (8 * 1024) /* instructions over texts longer than this are slow: the hook comes oftener */
+#define LOOK_TIME BH_MILLISECOND /* an interval of the hook that took longer is too long */
+#define SHORT_BLOCK (4 * 1024) /* instructions over texts longer than this are slow: the hook comes oftener */
 #define SMALL_BLOCK 64
 #define COLLECTING_STEPS 4 /* what a collection takes for each block */
 #define GARBAGE_MAX (512 * 1024)
@@ -25,10 +26,10 @@
 
 static void count_hook(lua_State *lua, lua_Debug *activation);
 
-/* How many instructions may pass until the next look at the meter. */
+/* How many instructions may pass until the next look at the meter: fewer if they may be slow, or were. */
 static int hook_interval(const bh_meter *meter)
 {
-	return (int)(HOOK_STEPS / (1 + meter->largest / SHORT_BLOCK)) + 1;
+	return (int)(HOOK_STEPS / (1 + meter->largest / SHORT_BLOCK + meter->slowness)) + 1;
 }
 
 /* The hook comes with the next instruction (and charges for a whole interval). Also from within the allocator. */
@@ -199,15 +200,28 @@ static void spend(lua_State *lua, bh_sandbox *box, size_t steps)
 	collect_if_tight(lua, box);
 }
 
-/* How long this turn has taken. */
+/* How long this turn has taken; it is looked at for the first time here unless it goes on after a pause. */
 static bh_usec turn_time(bh_sandbox *box)
 {
 	bh_usec now = bh_clock_work();
 	if (!box->timed) {
 		box->timed = true;
-		box->turn_began = now;
+		box->turn_began = box->looked_at = now;
 	}
 	return now - box->turn_began;
+}
+
+/* The interval was a long one or a short one, as instructions go: the next one shall take less than LOOK_TIME. */
+static void learn_pace(bh_sandbox *box, bh_usec taken)
+{
+	bh_meter *meter = box->running;
+	bh_usec since = box->turn_began + taken - box->looked_at;
+
+	box->looked_at = box->turn_began + taken;
+	if (since > LOOK_TIME)
+		meter->slowness = MIN(2 * meter->slowness + 1, HOOK_STEPS);
+	else if (since < LOOK_TIME / 4)
+		meter->slowness /= 2;
 }
 
 /* The sandbox that this state or coroutine belongs to: its allocator's argument. */
@@ -231,11 +245,14 @@ static void count_hook(lua_State *lua, lua_Debug *activation)
 	bh_meter *meter = box->running;
 	int interval = hook_interval(meter);
 
-	lua_sethook(lua, count_hook, LUA_MASKCOUNT, interval);
-	bh_usec taken = turn_time(box);
-	if (taken > meter->time && !meter->stop)
-		meter->stop = BH_STOP_TIME;
 	spend(lua, box, (size_t)interval);
+	bh_usec taken = turn_time(box);
+	if (taken > meter->time) {
+		meter->stop = BH_STOP_TIME;
+		end_run(lua);
+	}
+	learn_pace(box, taken);
+	lua_sethook(lua, count_hook, LUA_MASKCOUNT, hook_interval(meter));
 	if (!meter->sliced || !lua_isyieldable(lua))
 		return;
 	box->stretch = STRETCH_STEPS;
@@ -430,6 +447,7 @@ static void begin_turn(bh_sandbox *box, lua_State *thread, bh_meter *meter)
 	box->running = meter;
 	if (meter->is_paused) { /* the hook must find itself as it was: it is asked about the same instruction again */
 		meter->is_paused = false;
+		(void)turn_time(box);
 		return;
 	}
 	lua_sethook(thread, count_hook, LUA_MASKCOUNT, hook_interval(meter)); /* a short turn is never looked at */

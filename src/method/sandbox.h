@@ -48,6 +48,7 @@ typedef struct bh_meter {
 	size_t pardoned; /* bytes that were taken for garbage when a collection came between its turns */
 	unsigned collections; /* of the sandbox, when its last turn ended */
 	size_t largest; /* the largest block that it knows of: what one instruction may have to walk through */
+	size_t slowness; /* how slow its instructions were lately; 0: as usual */
 	bh_usec time; /* of computing; waiting is free */
 	bool sliced; /* it pauses after each slice */
 	bool is_paused; /* its last turn ended so, and not because it asked for something */
@@ -67,7 +68,7 @@ typedef struct bh_sandbox {
 	lua_State *thread; /* the coroutine that runs */
 	int64_t slice, stretch; /* steps left before it pauses, and before it must have done so */
 	bool timed; /* turn_began is set: a turn of a few instructions reads no clock */
-	bh_usec turn_began; /* on the clock of the thread's work */
+	bh_usec turn_began, looked_at; /* on the clock of the thread's work */
 } bh_sandbox;
 
 void bh_sandbox_init(bh_sandbox *box, size_t memory_max);

@@ -175,6 +175,23 @@ static void many_small_ones_are_no_long_one(rig *r, gconstpointer unused)
 	}
 }
 
+/* A body may be as large as an event: to look at it, and to build another one, is no stretch. */
+static void a_large_body_can_be_worked_on(rig *r, gconstpointer unused)
+{
+	g_autoptr(GString) body = g_string_new(NULL);
+	for (int i = 0; i < 100000; i++)
+		g_string_append(body, "{\"n\":12},");
+	g_bytes_unref(r->body);
+	r->body = g_bytes_new(body->str, body->len);
+	g_autofree char *note = note_of_code(
+		r,
+		"local b = event.body\n"
+		"local n = #b:sub(1, 10) + #b:sub(-10) + #b:upper() + #b:reverse() + #('<%s>'):format(b) + b:byte(5)\n"
+		"n = n + #(b .. '!') + b:find('}', 5, true) + #base64.encode(b) + #hash.sha256(b) + #b:match('^(.-),')\n"
+		"return remote.delivered(n .. '')");
+	g_assert_cmpstr(note, ==, "4800161");
+}
+
 static void a_callback_cannot_wait(rig *r, gconstpointer unused)
 {
 	assert_code_breaks(r, "('x'):gsub('x', function() remote.get('https://a.example/') end)",
@@ -311,6 +328,32 @@ static void memory_is_counted_over_all_slices(rig *r, gconstpointer unused)
 	g_assert_cmpstr(note, ==, "120120");
 	assert_code_breaks(r, "local t = {} for i = 1, 200 do t[i] = ('x'):rep(100000) .. i for j = 1, 5000 do end end",
 			   "bad.lua:5: the script needs too much memory");
+}
+
+/* What others' collections have freed between its turns is not held against it, though nobody can tell how much that was. */
+static void garbage_that_others_collect_is_no_need(rig *r, gconstpointer unused)
+{
+	bh_request call;
+	write_deliver(r, "churns", "",
+		      "local n = 0 for i = 1, 12 do for j = 1, 15 do n = n + #(('x'):rep(99900) .. j) end\n"
+		      "for j = 1, 150000 do end end return remote.delivered(n .. '')");
+	write_deliver(r, "big", "", "local t = ('x'):rep(2000000) return remote.delivered()");
+	write_deliver(r, "holds", "",
+		      "local t = {} for i = 1, 100 do t[i] = ('x'):rep(99900) .. i end for i = 1, 150000 do end");
+	bh_script *holds = paused(r, "holds"); /* the more there is, the rarer is a collection */
+	g_assert_true(bh_script_host_next(r->host) == holds);
+	bh_script *s = begin(r, "churns", SETTINGS);
+	bh_script_turn turn = bh_script_resume(s, NULL, &call);
+	int pauses = 0;
+	for (; turn == BH_SCRIPT_LATER; pauses++) {
+		g_assert_true(bh_script_host_next(r->host) == s);
+		g_free(note_of(r, "big", SETTINGS)); /* it held much, so all garbage goes with it */
+		turn = bh_script_resume(s, NULL, &call);
+	}
+	assert_judged(s, turn, BH_JUDGED_DELIVERED, "17982252");
+	g_assert_cmpint(pauses, >, 12);
+	bh_script_free(s);
+	bh_script_free(holds);
 }
 
 /* Whoever lives just below the ceiling makes Lua collect all the time, which costs the thread more than its instructions. */
@@ -487,5 +530,7 @@ int main(int argc, char **argv)
 	ADD(errors_find_their_pcall_after_a_pause);
 	ADD(who_waits_for_a_token_stands_in_no_row);
 	ADD(the_host_s_end_cannot_be_caught);
+	ADD(garbage_that_others_collect_is_no_need);
+	ADD(a_large_body_can_be_worked_on);
 	return g_test_run();
 }

@@ -187,6 +187,19 @@ static void nothing_leaks_from_run_to_run(rig *r, gconstpointer unused)
 	}
 }
 
+/* Nothing in here has a finalizer, and nothing can get one. */
+static void nothing_runs_behind_a_script(rig *r, gconstpointer unused)
+{
+	assert_code_breaks(r, "local x <close> = {}", "bad.lua:5: variable 'x' got a non-closable value");
+	assert_code_breaks(r, "local x <close> = remote.delivered()",
+			   "bad.lua:5: variable 'x' got a non-closable value");
+	assert_code_breaks(r, "while true do pcall(function() local x <close> = settings end) end", ENDED);
+	assert_code_breaks(r, "for k in next, {}, nil, {} do end",
+			   "bad.lua:5: variable '(for state)' got a non-closable value");
+	assert_evaluates(r, "(function() local x <close> = nil local y <const> = 5 return y end)()", "5");
+	assert_evaluates(r, "pcall(error, ('x'):rep(10))", "false");
+}
+
 static void locals_of_a_file_are_fresh_in_each_run(rig *r, gconstpointer unused)
 {
 	write_deliver(r, "count", "local n, t = 0, {}",
@@ -309,6 +322,7 @@ int main(int argc, char **argv)
 	ADD(only_what_computes_is_there);
 	ADD(nothing_tells_where_memory_lies);
 	ADD(nothing_leaks_from_run_to_run);
+	ADD(nothing_runs_behind_a_script);
 	ADD(locals_of_a_file_are_fresh_in_each_run);
 	ADD(a_file_that_changes_its_mind_is_an_error);
 	ADD(a_bad_run_hurts_no_other);
