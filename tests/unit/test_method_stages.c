@@ -445,6 +445,7 @@ static void a_method_says_what_it_has(rig *r, gconstpointer unused)
 	write_method(r, "new", "return { interface = 2,\n title = 'T', fields = {}, deliver = function() end }");
 	g_autoptr(GPtrArray) broken = g_ptr_array_new_with_free_func(g_free);
 	g_autoptr(bh_methods) next = bh_methods_load(r->methods_folder, r->methods, broken, NULL);
+	g_assert_nonnull(next);
 	g_assert_cmpuint(broken->len, ==, 1);
 	g_assert_cmpstr(broken->pdata[0], ==,
 			"new.lua:1: wants interface 2; this Bellhop speaks 1: a newer Bellhop is needed");
