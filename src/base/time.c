@@ -35,7 +35,7 @@ bh_mono bh_clock_mono(void)
 
 bh_usec bh_clock_work(void)
 {
-	return read_clock(CLOCK_THREAD_CPUTIME_ID);
+	return simulated ? simulated->mono.us : read_clock(CLOCK_THREAD_CPUTIME_ID);
 }
 
 bh_now bh_clock_now(void)

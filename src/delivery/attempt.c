@@ -391,9 +391,19 @@ static void need_record(bh_attempt *a)
 		bh_script_each_password(a->script, hide_password, a->paper);
 }
 
+/* What waited since the go-ahead, be it for its token, asks for it again: its turn in the receiver's pace may be past. */
+static bool may_begin_late(bh_attempt *a)
+{
+	bh_mono now = a->loop->now.mono;
+
+	return bh_mono_since(now, a->started) == 0 ||
+	       bh_scheduler_sends_late(a->loop->scheduler, a->item, a->loop->now);
+}
+
 static const bh_step *transfer(bh_attempt *a)
 {
-	if (is_overtaken(a))
+	bool begins = !a->was_sent && bh_script_call_kind(a->script) == BH_CALL_DELIVERY;
+	if (is_overtaken(a) || (begins && !may_begin_late(a)))
 		return give_back(a);
 	need_record(a);
 	bh_outgoing out = {.loop = a->loop,

@@ -80,17 +80,39 @@ void bh_pace_sent(bh_pace *p, bh_mono now)
 	p->last_sent = now;
 	if (p->rate_cost)
 		p->rate_full_at = bh_mono_add(later(p->rate_full_at, now), p->rate_cost);
-	if (p->breaker == BH_BREAKER_OPEN)
+	if (p->breaker == BH_BREAKER_OPEN) {
 		p->breaker = BH_BREAKER_PROBING;
+		p->probe_sent = now;
+	}
 }
 
-void bh_pace_unsent(bh_pace *p, bh_mono now)
+/* What it took of the rate at `sent`, as far as time has not given it back since. */
+static bh_mono without(const bh_pace *p, bh_mono sent, bh_mono now)
+{
+	return bh_mono_add(p->rate_full_at, -MAX(0, p->rate_cost - bh_mono_since(now, sent)));
+}
+
+bool bh_pace_sent_late(bh_pace *p, bh_mono sent, bool is_urgent, bh_mono now)
+{
+	bh_mono full_at = without(p, sent, now);
+	bool waits = !bh_mono_reached(now, p->paused_until) ||
+		     (p->rate_cost && !bh_mono_reached(now, bh_mono_add(full_at, -p->rate_burst)));
+
+	if (waits && !is_urgent)
+		return false;
+	if (p->rate_cost)
+		p->rate_full_at = bh_mono_add(later(full_at, now), p->rate_cost);
+	p->last_sent = now;
+	return true;
+}
+
+void bh_pace_unsent(bh_pace *p, bh_mono sent, bh_mono now)
 {
 	if (p->sent > 0)
 		p->sent--;
 	p->last_sent = bh_mono_add(p->last_sent, -p->gap);
-	p->rate_full_at = bh_mono_add(p->rate_full_at, -p->rate_cost);
-	if (p->breaker == BH_BREAKER_PROBING) {
+	p->rate_full_at = without(p, sent, now);
+	if (p->breaker == BH_BREAKER_PROBING && p->probe_sent.us == sent.us) {
 		p->breaker = BH_BREAKER_OPEN;
 		p->probe_at = now; /* the next one is the probe */
 	}

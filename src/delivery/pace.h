@@ -52,6 +52,7 @@ typedef struct bh_pace {
 	unsigned unreachable; /* in a row */
 	bh_usec probe_wait;   /* before the present or next probe */
 	bh_mono probe_at;
+	bh_mono probe_sent; /* PROBING: when the probe went out */
 	struct {
 		int64_t number; /* of the span's part: monotonic time / (span / BH_PACE_BUCKETS) */
 		unsigned well, failed;
@@ -73,7 +74,12 @@ void bh_pace_forget(bh_pace *p, const bh_pace_limits *limits);
 /* May another one be sent with `in_flight` under way? False: only when one of them has ended. *ret_at: not before then. */
 bool bh_pace_may_send(const bh_pace *p, unsigned in_flight, bh_mono *ret_at);
 void bh_pace_sent(bh_pace *p, bh_mono now);
+/*
+ * What was to go out at `sent` had to wait and goes out only now: it counts from now on. False: by the rate, or by a pause that the
+ * receiver asked for meanwhile, it may not, and is unsent.
+ */
+bool bh_pace_sent_late(bh_pace *p, bh_mono sent, bool is_urgent, bh_mono now);
 /* What was let go was not sent after all. */
-void bh_pace_unsent(bh_pace *p, bh_mono now);
+void bh_pace_unsent(bh_pace *p, bh_mono sent, bh_mono now);
 /* `pause`: how long the receiver wants to be left alone; 0: it did not say. True: the breaker moved. */
 bool bh_pace_heard(bh_pace *p, const bh_pace_limits *limits, bh_signal signal, bh_usec pause, bh_mono now);

@@ -198,6 +198,7 @@ static bh_decision send(bh_scheduler *s, bh_lane *lane, bh_mono now)
 	s->retries_in_flight += item->is_retry;
 	if (lane->owner)
 		lane->owner->in_flight++;
+	item->sent_at = now;
 	bh_pace_sent(&lane->pace, now);
 	return (bh_decision){.kind = BH_DECIDE_SEND, .item = item};
 }
@@ -279,6 +280,20 @@ void bh_scheduler_refill_failed(bh_scheduler *s, bh_id webhook, bh_mono at)
 	bh_owner_let_in(s, lane->owner, AT_ONCE);
 }
 
+bool bh_scheduler_sends_late(bh_scheduler *s, bh_item *item, bh_now now)
+{
+	bh_lane *lane = item->lane;
+	bool may;
+
+	g_assert(item->in_flight);
+	if (item->receiver != lane->receiver)
+		return false;
+	may = bh_pace_sent_late(&lane->pace, item->sent_at, item->is_urgent || item->waiting.is_test, now.mono);
+	if (may)
+		item->sent_at = now.mono;
+	return may;
+}
+
 /* --- Deliveries go ---------------------------------------------------------------------------------- */
 
 static bh_landed hear(bh_scheduler *s, const bh_item *item, const bh_landing *landing, bh_mono now)
@@ -288,7 +303,7 @@ static bh_landed hear(bh_scheduler *s, const bh_item *item, const bh_landing *la
 	if (item->receiver != lane->receiver) /* the lane leads elsewhere by now, and this tells nothing of that one */
 		return BH_LANDED;
 	if (!landing->was_sent) {
-		bh_pace_unsent(&lane->pace, now);
+		bh_pace_unsent(&lane->pace, item->sent_at, now);
 		return BH_LANDED;
 	}
 	if (!bh_pace_heard(&lane->pace, &s->limits.pace, landing->signal, landing->pause, now))

@@ -41,6 +41,7 @@ typedef struct bh_item {
 	bh_mono due;
 	bh_event *event; /* NULL: to be read from the store */
 	struct bh_lane *lane;
+	bh_mono sent_at;   /* in flight: when it was to be sent */
 	uint64_t receiver; /* in flight: where the lane led when it was sent */
 	size_t place; /* in the window, or among the urgent ones; SIZE_MAX: in hand */
 	bool is_urgent;
@@ -104,6 +105,12 @@ void bh_scheduler_refilled(bh_scheduler *s, bh_id webhook, const bh_waiting *row
 
 /* The store could not answer the refill: ask again at `at`. */
 void bh_scheduler_refill_failed(bh_scheduler *s, bh_id webhook, bh_mono at);
+
+/*
+ * The item had to wait after SEND and is about to be sent only now. False: it may not go any more, by its receiver's pace or because the
+ * lane leads elsewhere; it is to be let go (bh_scheduler_landed as not sent, bh_scheduler_ended).
+ */
+bool bh_scheduler_sends_late(bh_scheduler *s, bh_item *item, bh_now now);
 
 /* What came of a SEND, as far as the receiver is concerned. */
 typedef struct bh_landing {

@@ -64,6 +64,7 @@ static void make_loops(engine *e)
 				.sealer = s->house->sealer,
 				.data_dir = s->house->folder,
 				.recording_max = s->plan.recording_max,
+				.turns_max = s->plan.turns_max,
 				.wire = network_wire(s->network),
 				.seed = bh_chance_next(&s->chance) | 1};
 	g_autoptr(GError) error = NULL;

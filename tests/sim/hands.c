@@ -3,6 +3,7 @@
 #include "engine.h"
 #include "network.h"
 #include "rules.h"
+#include "scripts.h"
 #include "world.h"
 
 /* One write of somebody's: its own until the journal is through; then, perhaps, the next one. */
@@ -113,7 +114,7 @@ static void lead_elsewhere(sim *s, bh_webhook *w)
 
 	(void)network_receiver(s->network, number);
 	g_free(w->settings);
-	w->settings = network_settings(number, w->id);
+	w->settings = network_settings(s, w->method, number, w->id);
 }
 
 static void choose_order(sim *s, bh_webhook *w)
@@ -150,7 +151,8 @@ static bh_webhook *new_webhook(sim *s)
 	if (!draw_one_of(s, 12)) /* else it is the site's */
 		w->manager_id = g_strdup_printf("m%u", 1 + draw(s, s->world->managers));
 	w->name = g_strdup("");
-	w->method = g_strdup("none");
+	w->method = g_strdup(draw_one_of(s, 3) ? "oauth" : "none");
+	w->script = script_draw(s);
 	w->events = g_strsplit("*", ",", -1);
 	w->secret = bh_secret_new("0123456789abcdef0123456789abcdef", 32);
 	w->total_timeout = draw_one_of(s, 2) ? draw_between(s, 3 * BH_SECOND, 30 * BH_SECOND) : 0;
@@ -202,9 +204,13 @@ static void edit(sim *s, const bh_webhook *before)
 {
 	bh_webhook *w = copy_to_change(before);
 
-	switch (draw(s, 4)) {
+	switch (draw(s, 5)) {
 	case 0:
 		lead_elsewhere(s, w);
+		break;
+	case 4:
+		g_free(w->script);
+		w->script = script_draw(s);
 		break;
 	case 1:
 		choose_order(s, w);

@@ -72,6 +72,7 @@ static void choose_plan(sim *s)
 	choose_settings(s);
 	g_ptr_array_add(p->overrides, NULL);
 	p->recording_max = 4 + draw(s, 60);
+	p->turns_max = 1 + draw(s, 8);
 	p->days = draw_between(s, BH_DAY, 5 * BH_DAY);
 	p->managers = 2 + draw(s, 6);
 	p->webhooks = 3 + draw(s, 12);

@@ -3,6 +3,8 @@
 #include "base/heap.h"
 #include "engine.h"
 #include "rules.h"
+#include "scripts.h"
+#include "token_service.h"
 #include "world.h"
 
 #include <string.h>
@@ -18,6 +20,8 @@ struct bh_transfer {
 	bh_mono at;
 	visit visit;
 	bool is_lost; /* a ghost sent it: nobody ever hears of it */
+	bh_id token_of; /* it asks for a token of this webhook; 0: it is a delivery */
+	GByteArray *token;
 	bh_transfer_done done;
 	void *user;
 };
@@ -26,15 +30,27 @@ struct network {
 	bh_wire wire; /* first: `open` is told only this */
 	sim *sim;
 	GPtrArray *receivers;
+	token_services *tokens;
 };
 
 /* --- Addresses --------------------------------------------------------------------------------------------------- */
 
 #define PLACE "http://r%u.test/%" G_GINT64_FORMAT
 
-char *network_settings(unsigned number, bh_id webhook)
+char *network_settings(sim *s, const char *method, unsigned number, bh_id webhook)
 {
-	return g_strdup_printf("{\"url\":\"" PLACE "\"}", number, webhook);
+	if (!g_str_equal(method, "oauth"))
+		return g_strdup_printf("{\"url\":\"" PLACE "\"}", number, webhook);
+	g_autofree char *given =
+		g_strdup_printf("{\"url\":\"" PLACE "\",\"token_url\":\"http://r%u.test" TOKEN_PATH "%" G_GINT64_FORMAT
+				"\",\"client_id\":\"c\",\"client_secret\":\"secret\"}",
+				number, webhook, number, webhook);
+	g_autoptr(GError) error = NULL;
+	g_autofree char *pointer = NULL;
+	char *stored = bh_settings_store(bh_methods_find(s->house->methods, method), bh_span_of(given), NULL,
+					 s->house->sealer, s->house->guard, &pointer, &error);
+	g_assert_no_error(error);
+	return stored;
 }
 
 receiver *network_receiver(network *n, unsigned number)
@@ -87,6 +103,7 @@ static visit read_request(network *n, const bh_request *from)
 	visit v = {.webhook = g_ascii_strtoll(path + 1, NULL, 10),
 		   .receiver = network_receiver(n, (unsigned)g_ascii_strtoull(host, NULL, 10)),
 		   .sequence = sequence_in(from->body),
+		   .is_transformed = script_has_made(from->body),
 		   .sent_at = n->sim->clock.mono};
 
 	g_assert_true(bh_id_parse(BH_ID_EVENT, header_of(from, "webhook-id: "), &v.event));
@@ -112,12 +129,19 @@ static bh_transport *open_wire(const bh_wire *wire, const bh_transport_config *c
 	return t;
 }
 
+static void free_transfer(bh_transfer *x)
+{
+	if (x->token)
+		g_byte_array_unref(x->token);
+	g_free(x);
+}
+
 static void free_wire(bh_transport *t)
 {
 	bh_transfer *x;
 
 	while ((x = bh_heap_pop(&t->under_way)))
-		g_free(x);
+		free_transfer(x);
 	bh_heap_clear(&t->under_way);
 	g_free(t);
 }
@@ -128,6 +152,38 @@ static void use_guard(bh_transport *t, bh_guard *guard)
 	(void)guard; /* nothing is refused here */
 }
 
+/* Whoever does not know the token says so before he looks at the event. */
+static meeting meet(network *n, visit *v, const bh_request *request)
+{
+	meeting m = receiver_meet(n->sim, v->receiver, request->total_timeout);
+	bool good = token_is_good(n->tokens, v->webhook, request);
+
+	if (!good && m.status >= 200 && m.status <= 299)
+		m.status = 401;
+	return m;
+}
+
+static void ask_for_token(network *n, bh_transfer *x, const bh_request *request)
+{
+	const char *host = request->url + strlen("http://r");
+	meeting *m = &x->visit.meeting;
+
+	*m = receiver_meet(n->sim, network_receiver(n, (unsigned)g_ascii_strtoull(host, NULL, 10)),
+			   request->total_timeout);
+	x->token_of = token_asked(n->tokens, request, m, &x->token);
+}
+
+static void deliver(network *n, bh_transfer *x, const bh_request *request)
+{
+	sim *s = n->sim;
+
+	x->visit = read_request(n, request);
+	x->visit.meeting = meet(n, &x->visit, request);
+	rules_sent(s, &x->visit);
+	if (is_poison(request->body) && !s->calm)
+		engine_die(s->engine);
+}
+
 static bh_transfer *start(bh_transport *t, const bh_request *request, bh_now now, bh_transfer_done done, void *user)
 {
 	sim *s = t->network->sim;
@@ -135,14 +191,11 @@ static bh_transfer *start(bh_transport *t, const bh_request *request, bh_now now
 
 	x->done = done;
 	x->user = user;
-	x->visit = read_request(t->network, request);
 	x->is_lost = s->is_ghost;
-	if (!x->is_lost) {
-		x->visit.meeting = receiver_meet(s, x->visit.receiver, request->total_timeout);
-		rules_sent(s, &x->visit);
-		if (is_poison(request->body) && !s->calm)
-			engine_die(s->engine);
-	}
+	if (!x->is_lost && token_is_wanted(request))
+		ask_for_token(t->network, x, request);
+	else if (!x->is_lost)
+		deliver(t->network, x, request);
 	x->at = bh_mono_add(now.mono, x->visit.meeting.takes);
 	bh_heap_add(&t->under_way, x);
 	return x;
@@ -151,9 +204,11 @@ static bh_transfer *start(bh_transport *t, const bh_request *request, bh_now now
 static void abort_transfer(bh_transport *t, bh_transfer *x)
 {
 	bh_heap_remove(&t->under_way, x);
-	if (!x->is_lost)
+	if (x->token_of)
+		token_answered(t->network->tokens, x->token_of);
+	else if (!x->is_lost)
 		rules_cut(t->network->sim, &x->visit);
-	g_free(x);
+	free_transfer(x);
 }
 
 static void ready(bh_transport *t, uint64_t data, uint32_t epoll_events)
@@ -171,6 +226,7 @@ static bh_answer answer_of(const bh_transfer *x)
 			    .has_retry_after = m->retry_after >= 0,
 			    .retry_after = MAX(0, m->retry_after),
 			    .control = g_strdup(m->control),
+			    .body = x->token,
 			    .http_version = "1.1",
 			    .address = "192.0.2.1:80",
 			    .dns = -1,
@@ -192,11 +248,17 @@ static void turn(bh_transport *t, bh_now now)
 
 	while (!s->is_ghost && (x = bh_heap_first(&t->under_way)) && bh_mono_reached(now.mono, x->at)) {
 		bh_heap_pop(&t->under_way);
-		rules_answered(s, &x->visit);
+		if (x->token_of) {
+			token_answered(t->network->tokens, x->token_of);
+			rules_token_answered(s, x->token_of, &x->visit.meeting);
+		} else {
+			rules_answered(s, &x->visit);
+		}
 		bh_answer answer = answer_of(x);
 		x->done(x, &answer, x->user);
 		g_free(answer.control);
-		g_free(x);
+		x->token = answer.body; /* NULL: somebody keeps it */
+		free_transfer(x);
 	}
 }
 
@@ -227,6 +289,7 @@ network *network_new(sim *s)
 			    .stats = stats};
 	n->sim = s;
 	n->receivers = g_ptr_array_new_with_free_func(g_free);
+	n->tokens = token_services_new(s);
 	return n;
 }
 
@@ -235,7 +298,13 @@ void network_free(network *n)
 	if (!n)
 		return;
 	g_ptr_array_unref(n->receivers);
+	token_services_free(n->tokens);
 	g_free(n);
+}
+
+void network_process_over(network *n)
+{
+	token_process_over(n->tokens);
 }
 
 const bh_wire *network_wire(network *n)

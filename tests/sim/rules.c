@@ -117,10 +117,12 @@ void rules_sent(sim *s, visit *v)
 		       v->event, v->webhook);
 	if (p->made == 1 && d->state != BH_STATE_PENDING && d->state != BH_STATE_HELD && d->state != BH_STATE_CANCELLED)
 		broken(s, "delivery %" G_GINT64_FORMAT " is sent although it is %s", d->id, bh_state_name(d->state));
-	v->is_retry = p->made == 1 && p->sent > 0;
+	v->is_second = p->refused == d->attempts + 1;
+	v->is_retry = p->made == 1 && p->sent > 0 && d->attempts > 0; /* a second call may be of the first attempt */
 	p->in_flight++;
 	p->sent++;
 	order_sent(s, v, d);
+	script_sent(s, v, d);
 	pace_sent(s, v, d);
 }
 
@@ -144,12 +146,20 @@ void rules_answered(sim *s, const visit *v)
 	     v->meeting.cause);
 	over(s, v);
 	p->proofs += status >= 200 && status <= 299;
+	p->refused = status == 401 ? memory_delivery(s->disk, p->delivery)->attempts + 1 : 0;
 	pace_answered(s, v);
 }
 
 void rules_cut(sim *s, const visit *v)
 {
 	over(s, v);
+}
+
+void rules_token_answered(sim *s, bh_id webhook, const meeting *m)
+{
+	TELL(s, "the token service of webhook %lld answers: status %lld, cause %lld", webhook, m->status, m->cause);
+	s->rules->happenings++;
+	pace_token_answered(s, webhook);
 }
 
 /* --- The disk: proof ------------------------------------------------------------------------------------------------- */
@@ -164,6 +174,8 @@ void rules_moved(void *data, const bh_delivery *d, bh_state from)
 	s->counts.blocked += from == 0 && d->due_at == BH_DUE_BLOCKED;
 	if (d->state == BH_STATE_COALESCED)
 		order_coalesced(s, d);
+	if (from != 0)
+		script_moved(s, d);
 	TELL(s, "delivery %lld of webhook %lld goes from state %lld to %lld, due %lld", d->id, d->webhook_id, from,
 	     d->state, d->due_at);
 	if (from == 0) {
@@ -201,6 +213,7 @@ static void webhook_put(sim *s, const bh_webhook *webhook)
 	s->counts.disabled[webhook->disabled] += webhook->disabled && w->enabled;
 	streak_put(s, w, webhook);
 	pace_put(s, w, webhook);
+	script_put(s, w, webhook);
 	w->coalesces = webhook->coalesce > 0 && (w->coalesces || !w->is_there);
 	w->is_there = true;
 	w->enabled = webhook->disabled == BH_ENABLED;
@@ -308,6 +321,7 @@ void rules_process_over(sim *s)
 	while (g_hash_table_iter_next(&iter, NULL, &value))
 		((pair *)value)->in_flight = 0;
 	order_process_over(r);
+	network_process_over(s->network);
 	pace_process_over(s);
 }
 

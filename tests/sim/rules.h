@@ -5,6 +5,7 @@
  *   rules.c        one at a time, and only with proof; nothing accepted is lost
  *   rules_order.c  serial per order key, first attempts in order; who gave way to whom
  *   rules_pace.c   limits: of a webhook, of a manager, of retries; rate; breaker
+ *   rules_script.c what a webhook's conditions want is not lost, what they do not want is not sent, and bodies are as they make them
  *   rules_wait.c   nobody starves, memory is bounded, no loop spins
  *   rules_streak.c switched off by failure only as the policy says
  *   rules_end.c    when all is calm everything ends, and the loops sleep
@@ -12,6 +13,7 @@
 #pragma once
 
 #include "network.h"
+#include "scripts.h"
 
 rules *rules_new(sim *s);
 void rules_free(rules *r);
@@ -20,6 +22,7 @@ void rules_free(rules *r);
 void rules_sent(sim *s, visit *v);
 void rules_answered(sim *s, const visit *v);
 void rules_cut(sim *s, const visit *v);
+void rules_token_answered(sim *s, bh_id webhook, const meeting *m);
 
 /* The disk (memory_watcher). */
 void rules_applied(void *sim, const bh_write *w);
@@ -49,6 +52,7 @@ typedef struct pair {
 	unsigned delivered; /* deliveries that are said to be so */
 	unsigned crashes;   /* deaths of the process that its attempts tell of */
 	bh_id delivery;     /* the last one made */
+	int refused;        /* the attempt whose last request was denied; 0: none */
 } pair;
 
 /* A delivery that was under way when the process died. */
@@ -79,6 +83,8 @@ typedef struct watched {
 	bool is_there, enabled;
 	bool coalesces; /* and did so before it was put last */
 	unsigned receiver;
+	own_script script;
+	bh_mono script_at;  /* since when it has that one */
 	bh_mono changed_at; /* when it was put, or removed, last */
 	bh_mono sent_at;    /* the last request */
 	unsigned in_flight, tests_in_flight;
@@ -130,7 +136,12 @@ void order_over(sim *s, const visit *v, const bh_delivery *d);
 void order_coalesced(sim *s, const bh_delivery *d);
 void order_process_over(rules *r);
 
+void script_put(sim *s, watched *w, const bh_webhook *webhook);
+void script_sent(sim *s, const visit *v, const bh_delivery *d);
+void script_moved(sim *s, const bh_delivery *d);
+
 void pace_sent(sim *s, visit *v, const bh_delivery *d);
+void pace_token_answered(sim *s, bh_id webhook);
 void pace_over(sim *s, const visit *v, const bh_delivery *d);
 void pace_answered(sim *s, const visit *v);
 void pace_put(sim *s, watched *w, const bh_webhook *webhook);

@@ -120,6 +120,15 @@ static void forget_receiver(watched *w)
 	w->is_open = false;
 }
 
+/* What a token service says the engine takes for its receiver's word; what it makes of it is not for us to say. */
+void pace_token_answered(sim *s, bh_id webhook)
+{
+	watched *w = rules_webhook(s->rules, webhook);
+
+	w->unreachable = 0;
+	w->probe_wait = 0;
+}
+
 void pace_answered(sim *s, const visit *v)
 {
 	watched *w = rules_webhook(s->rules, v->webhook);
@@ -160,8 +169,8 @@ void pace_sent(sim *s, visit *v, const bh_delivery *d)
 	r->retries_in_flight += v->is_retry;
 	++*in_flight_of(s, w);
 	check_numbers(s, w, v->is_retry);
-	check_rate(s, w, is_urgent);
-	check_probe(s, w, is_urgent);
+	check_rate(s, w, is_urgent || v->is_second);
+	check_probe(s, w, is_urgent || v->is_second);
 }
 
 void pace_over(sim *s, const visit *v, const bh_delivery *d)

@@ -123,6 +123,8 @@ void streak_recorded(sim *s, const bh_write *write)
 	if (!d || d->is_test || strcmp(outcome, "unknown") == 0 || strcmp(outcome, "gone") == 0)
 		return;
 	watched *w = rules_webhook(s->rules, d->webhook_id);
+	if (strcmp(outcome, "failed") == 0 && !*write->attempt->request)
+		return; /* it waited for a token that others asked for, and has seen nothing itself */
 	if (strcmp(outcome, "delivered") == 0) {
 		forget(w);
 		return;

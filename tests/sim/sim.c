@@ -92,6 +92,7 @@ static void print_counts(const sim_counts *c)
 	SHOW("events", c->events);
 	SHOW("attempts", c->attempts);
 	SHOW("deaths of the process", c->deaths);
+	SHOW("tokens asked for", c->tokens);
 	SHOW("turns of loops", c->turns);
 	for (int state = BH_STATE_PENDING; state <= BH_STATE_FILTERED; state++)
 		SHOW(bh_state_name((bh_state)state), c->moves[state]);

@@ -7,7 +7,8 @@
  *   engine.c    one process after the other: opened, turned, stopped or killed
  *   world.c     who there is, and what happens to them: events, moods, disasters
  *   hands.c     what people do by the API: edit, disable, enable, retry, cancel, replay, recover, test
- *   network.c   requests under way; receiver.c: what comes back
+ *   network.c   requests under way; receiver.c: what comes back; token_service.c: who may ask
+ *   scripts.c   webhooks' own scripts
  *   rules.c ... what must hold, whatever happens
  *   memory_store.c, disk_*.c  the store
  */
@@ -44,6 +45,7 @@ void house_remove_folder(const sim_house *house);
 typedef struct sim_plan {
 	GPtrArray *overrides; /* of the settings: "name=value" */
 	size_t recording_max;
+	unsigned turns_max;    /* scripts that a loop's turn resumes */
 	bh_usec days;          /* of trouble, before all calms down */
 	unsigned managers, webhooks;
 	bh_usec event_every;   /* on average */
@@ -53,7 +55,7 @@ typedef struct sim_plan {
 
 /* What a seed went through, so that it shows when one road is not taken any more. */
 typedef struct sim_counts {
-	uint64_t events, attempts, deaths, turns;
+	uint64_t events, attempts, deaths, turns, tokens;
 	uint64_t moves[BH_STATE_FILTERED + 1]; /* of deliveries, by the state they went to */
 	uint64_t blocked;    /* were made while an earlier one of their order key waited */
 	uint64_t recovered, replayed, tests_enabled;

@@ -4,6 +4,7 @@
 #include "hands.h"
 #include "network.h"
 #include "rules.h"
+#include "scripts.h"
 
 #define NEVER ((bh_mono){INT64_MAX})
 
@@ -104,7 +105,7 @@ static void an_event_happens(world *w)
 			    .type = types[draw(s, G_N_ELEMENTS(types))],
 			    .property = 1 + draw(s, w->properties),
 			    .contract = draw_one_of(s, 400) ? POISON : draw(s, 4),
-			    .room = draw(s, 3)};
+			    .room = draw(s, ROOMS)};
 		world_tell(w, n);
 	}
 	w->next_event = in(s, s->plan.event_every);

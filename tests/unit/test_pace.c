@@ -1,5 +1,7 @@
 #include "delivery/pace.h"
 
+#include "base/chance.h"
+
 #include <glib.h>
 
 static const bh_pace_limits limits = {
@@ -353,12 +355,70 @@ static void what_was_not_sent_costs_no_rate(void)
 	bh_pace p = fresh();
 	bh_pace_set_rate(&p, 1, BH_HOUR);
 	bh_pace_sent(&p, at(0));
-	bh_pace_unsent(&p, at(0));
+	bh_pace_unsent(&p, at(0), at(0));
 	g_assert_true(may_send_now(&p, 0, at(0)));
 	bh_pace_sent(&p, at(0));
 	g_assert_false(may_send_now(&p, 0, at(BH_HOUR - 1)));
 	bh_pace_set_rate(&p, 0, 0);
 	g_assert_true(may_send_now(&p, 0, at(0)));
+}
+
+/* Some wait for a token, each as long as it pleases; what goes out in the end keeps the rate all the same. */
+static void what_is_sent_late_keeps_the_rate(void)
+{
+	enum { REQUESTS = 10, WAITING_MAX = 8 };
+	bh_chance chance = bh_chance_seeded(3);
+	bh_pace p = fresh();
+	g_autoptr(GArray) out = g_array_new(FALSE, FALSE, sizeof(bh_usec));
+	bh_mono waiting[WAITING_MAX];
+	size_t count = 0;
+
+	bh_pace_set_rate(&p, REQUESTS, BH_MINUTE);
+	for (bh_usec now = 0; now < 4 * BH_HOUR; now += BH_SECOND) {
+		if (count < WAITING_MAX && may_send_now(&p, 0, at(now))) {
+			bh_pace_sent(&p, at(now));
+			waiting[count++] = at(now);
+		}
+		if (bh_chance_between(&chance, 0, 40) > 0)
+			continue;
+		for (; count > 0; count--) { /* the token is there */
+			if (bh_pace_sent_late(&p, waiting[count - 1], false, at(now)))
+				g_array_append_val(out, now);
+			else
+				bh_pace_unsent(&p, waiting[count - 1], at(now));
+		}
+	}
+	g_assert_cmpuint(out->len, >, 200);
+	for (guint i = REQUESTS; i < out->len; i++)
+		g_assert_cmpint(g_array_index(out, bh_usec, i) - g_array_index(out, bh_usec, i - REQUESTS), >=,
+				BH_MINUTE);
+}
+
+static void what_waited_is_not_sent_into_a_pause(void)
+{
+	bh_pace p = fresh();
+	bh_pace_sent(&p, at(0));
+	bh_pace_sent(&p, at(0));
+	bh_pace_heard(&p, &limits, BH_SIGNAL_OVERLOADED, BH_MINUTE, at(1));
+	g_assert_false(bh_pace_sent_late(&p, at(0), false, at(2)));
+	g_assert_true(bh_pace_sent_late(&p, at(0), true, at(2)));
+	g_assert_true(bh_pace_sent_late(&p, at(0), false, at(BH_MINUTE + 1)));
+}
+
+/* One that began before the breaker opened, and was let go after: the probe is another one. */
+static void only_a_probe_that_was_not_sent_is_made_up_for(void)
+{
+	bh_pace p = fresh();
+	bh_pace_sent(&p, at(0));
+	while (p.breaker == BH_BREAKER_CLOSED)
+		go(&p, BH_SIGNAL_UNREACHABLE, 0, at(1));
+	bh_usec probe = bh_mono_since(p.probe_at, at(0));
+	bh_pace_sent(&p, at(probe));
+	bh_pace_unsent(&p, at(0), at(probe + 1));
+	g_assert_cmpint(p.breaker, ==, BH_BREAKER_PROBING);
+	bh_pace_unsent(&p, at(probe), at(probe + 2));
+	g_assert_cmpint(p.breaker, ==, BH_BREAKER_OPEN);
+	g_assert_true(may_send_now(&p, 0, at(probe + 2)));
 }
 
 static void another_receiver_inherits_the_rate_and_nothing_else(void)
@@ -394,6 +454,9 @@ int main(int argc, char **argv)
 	TEST(a_receiver_that_was_away_for_an_hour_teaches_no_pace);
 	TEST(no_span_has_more_than_the_rate);
 	TEST(what_was_not_sent_costs_no_rate);
+	TEST(what_is_sent_late_keeps_the_rate);
+	TEST(what_waited_is_not_sent_into_a_pause);
+	TEST(only_a_probe_that_was_not_sent_is_made_up_for);
 	TEST(another_receiver_inherits_the_rate_and_nothing_else);
 	return g_test_run();
 }
