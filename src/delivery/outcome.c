@@ -138,7 +138,7 @@ static bh_conclusion script_broke(const char *trouble, const bh_policy *policy)
 {
 	bh_conclusion c = of_trouble(BH_CAUSE_SCRIPT, policy);
 	g_autofree char *why = quoted(trouble);
-	bool ends_itself = g_str_has_suffix(why, ".");
+	bool ends_itself = g_str_has_suffix(why, ".") || g_str_has_suffix(why, "?");
 	if (g_str_has_prefix(trouble, "script:"))
 		say(&c, "The webhook's own script failed: %s%s Check it with a dry run and correct it.", why,
 		    ends_itself ? "" : ".");

@@ -167,10 +167,10 @@ static void ask_for_token(network *n, bh_transfer *x, const bh_request *request)
 {
 	const char *host = request->url + strlen("http://r");
 	meeting *m = &x->visit.meeting;
+	receiver *beside = network_receiver(n, (unsigned)g_ascii_strtoull(host, NULL, 10));
 
-	*m = receiver_meet(n->sim, network_receiver(n, (unsigned)g_ascii_strtoull(host, NULL, 10)),
-			   request->total_timeout);
-	x->token_of = token_asked(n->tokens, request, m, &x->token);
+	*m = receiver_meet(n->sim, beside, request->total_timeout);
+	x->token_of = token_asked(n->tokens, request, beside, m, &x->token);
 }
 
 static void deliver(network *n, bh_transfer *x, const bh_request *request)

@@ -75,7 +75,8 @@ static char *grant(sim *s, service *x)
 			       x->webhook, x->serial, life);
 }
 
-bh_id token_asked(token_services *t, const bh_request *request, meeting *m, GByteArray **ret_body)
+bh_id token_asked(token_services *t, const bh_request *request, const receiver *beside, meeting *m,
+		  GByteArray **ret_body)
 {
 	sim *s = t->sim;
 	bh_id webhook = g_ascii_strtoll(strstr(request->url, TOKEN_PATH) + strlen(TOKEN_PATH), NULL, 10);
@@ -89,7 +90,7 @@ bh_id token_asked(token_services *t, const bh_request *request, meeting *m, GByt
 	TELL(s, "webhook %lld asks for token %lld", webhook, x->serial + 1);
 	g_autofree char *body = NULL;
 	if (m->status >= 200 && m->status <= 299)
-		body = !s->calm && draw_one_of(s, 30) ? g_strdup("<html>Welcome</html>") : grant(s, x);
+		body = beside->mood != MOOD_WELL && draw_one_of(s, 10) ? g_strdup("<html>Welcome</html>") : grant(s, x);
 	else if (m->status)
 		body = g_strdup("{\"error\":\"invalid_client\"}");
 	if (m->status >= 200 && m->status <= 299)

@@ -13,7 +13,7 @@ void token_services_free(token_services *t);
 #define TOKEN_PATH "/token/"
 bool token_is_wanted(const bh_request *request); /* is this a request for a token? */
 /* It came to the service; of which webhook, and what is answered. The body goes to *ret_body, the caller's. */
-bh_id token_asked(token_services *t, const bh_request *request, meeting *m, GByteArray **ret_body);
+bh_id token_asked(token_services *t, const bh_request *request, const receiver *beside, meeting *m, GByteArray **ret_body);
 void token_answered(token_services *t, bh_id webhook); /* or given up */
 void token_process_over(token_services *t);
 
