@@ -63,9 +63,9 @@ class TokenService(http.server.BaseHTTPRequestHandler):
 class Kind:
     """`proof` looks at the request as it went out: is this kind really what is measured?"""
 
-    def __init__(self, name, title, goal=None, method="none", settings=None, script=None, proof=None):
+    def __init__(self, name, title, goal=None, method="none", settings=None, script=None, proof=None, url_field="url"):
         self.name, self.title, self.goal, self.method, self.script = name, title, goal, method, script
-        self.settings = settings or {}
+        self.settings, self.url_field = settings or {}, url_field
         self.proof = proof or (lambda head, body: "Authorization" not in head)
 
 
@@ -78,7 +78,7 @@ def kinds(token_port):
         Kind("oauth", "oauth, token at hand", 1.05, "oauth", oauth, proof=lambda head, _: "Authorization: " in head),
         Kind("transform", "own script, transform", 1.3, script=SCRIPT_TRANSFORM, proof=lambda _, body: json.loads(body)["data"]["guest"] == "hidden"),
         Kind("accepts", "own script, accepts", script=SCRIPT_ACCEPTS),
-        Kind("slack", "slack", method="slack", settings={"text": "Booking {contract_uid} seq={seq}"}, proof=lambda _, body: "seq=0" in json.loads(body)["text"]),
+        Kind("slack", "slack", method="slack", settings={"template": "Booking {contract_uid} seq={seq}"}, url_field="webhook_url", proof=lambda _, body: "seq=0" in json.loads(body)["text"]),
     ]  # fmt: skip
 
 
@@ -87,7 +87,7 @@ def set_up(b, kind, property, sink_port, fanout):
     b.call("PUT", f"/v1/properties/{property}", {"name": kind.name, "managers": [kind.name]})
     for i in range(fanout):
         webhook = {"manager_id": kind.name, "name": kind.name, "method": kind.method, "events": ["*"]}
-        webhook["settings"] = {"url": f"http://127.0.0.1:{sink_port}/{kind.name}/{i}", **kind.settings}
+        webhook["settings"] = {kind.url_field: f"http://127.0.0.1:{sink_port}/{kind.name}/{i}", **kind.settings}
         if kind.script:
             webhook["script"] = kind.script
         kind.webhook_id = b.call("POST", "/v1/webhooks", webhook)["id"]
@@ -133,8 +133,17 @@ def measure(tools, fanout, events):
     TokenService.requests = 0
     sink_port, token_port = free_port(), tokens.server_address[1]
     all_kinds = kinds(token_port)
-    property_of = {kind.name: 100 + i for i, kind in enumerate(all_kinds)}
     b = Bellhop(tools.binary, f"allow=127.0.0.1:{sink_port},127.0.0.1:{token_port}").start()
+    try:
+        return take_rounds(tools, b, all_kinds, sink_port, fanout, events)
+    finally:
+        b.stop()
+        tokens.shutdown()
+        tokens.server_close()
+
+
+def take_rounds(tools, b, all_kinds, sink_port, fanout, events):
+    property_of = {kind.name: 100 + i for i, kind in enumerate(all_kinds)}
     for kind in all_kinds:
         set_up(b, kind, property_of[kind.name], sink_port, fanout)
         check(tools, b, kind, property_of[kind.name], sink_port, fanout)
@@ -151,9 +160,6 @@ def measure(tools, fanout, events):
             measured[none].append((after, after))
     if TokenService.requests != asked or asked not in (0, fanout):
         raise SystemExit(f"bench: {asked} tokens for {fanout} webhooks, then {TokenService.requests - asked} more: they were not at hand")
-    b.stop()
-    tokens.shutdown()
-    tokens.server_close()
     return {kind.name: summary(kind, measured[kind.name]) for kind in all_kinds}
 
 
@@ -189,6 +195,6 @@ def show_methods(r, row):
         for f in by_kind.values():
             goal = "" if f["goal"] is None else f"goal {f['goal']}: {'met' if f['met'] else 'MISSED'}"
             low, high = f["spread"]
-            row(f"methods {fanout}: {f['title']}, CPU / CPU of none", f["ratio"], f"{goal:<16} {f['cpu_us']} us, half of the rounds {low} .. {high}")
+            row(f"{fanout}: {f['title']}, CPU to that of none", f["ratio"], f"{goal:<16} {f['cpu_us']} us, half of the rounds {low} .. {high}")
     for missed in r["missed"]:
         print(f"  GOAL MISSED: {missed}")
