@@ -4,6 +4,8 @@
 
 #include <string.h>
 
+#define HEARD_AFTER (5 * BH_SECOND) /* by then the loop knows */
+
 /* --- Books ----------------------------------------------------------------------------------------------------------- */
 
 static guint hash_pair(const void *p)
@@ -99,6 +101,17 @@ bool rules_is_unreachable(bh_cause cause)
 
 /* --- The network: one at a time -------------------------------------------------------------------------------------- */
 
+/* However long an attempt waited for its token: who was switched off or removed meanwhile is not sent to. */
+static void check_enabled(sim *s, const visit *v, const bh_delivery *d)
+{
+	const watched *w = rules_webhook(s->rules, v->webhook);
+
+	if (d->is_test || v->is_second || w->enabled || bh_mono_since(s->clock.mono, w->changed_at) < HEARD_AFTER)
+		return;
+	broken(s, "delivery %" G_GINT64_FORMAT " is sent, and its webhook is %s", d->id,
+	       w->is_there ? "disabled" : "removed");
+}
+
 void rules_sent(sim *s, visit *v)
 {
 	rules *r = s->rules;
@@ -119,6 +132,7 @@ void rules_sent(sim *s, visit *v)
 		broken(s, "delivery %" G_GINT64_FORMAT " is sent although it is %s", d->id, bh_state_name(d->state));
 	v->is_second = p->refused == d->attempts + 1;
 	v->is_retry = p->made == 1 && p->sent > 0 && d->attempts > 0; /* a second call may be of the first attempt */
+	check_enabled(s, v, d);
 	p->in_flight++;
 	p->sent++;
 	order_sent(s, v, d);
