@@ -193,6 +193,17 @@ static const char *text_or_null(const char *text)
 	return text && *text ? text : NULL;
 }
 
+/* A look-up, say: nothing goes along with it, and the event did not. */
+static bool has_no_body(const bh_attempt_row *row)
+{
+	static const char *const verbs[] = {"GET ", "HEAD ", "DELETE "};
+
+	for (size_t i = 0; row->request && i < G_N_ELEMENTS(verbs); i++)
+		if (g_str_has_prefix(row->request, verbs[i]))
+			return true;
+	return false;
+}
+
 /* What was sent: kept with the attempt when a method made its own, else written again from the event as it was then. */
 static void write_request_body(GString *out, const bh_attempt_row *row, const bh_event *event,
 			       const bh_delivery *delivery)
@@ -204,7 +215,7 @@ static void write_request_body(GString *out, const bh_attempt_row *row, const bh
 		bh_out_span(out, "request_body", row->sent);
 		return;
 	}
-	if (!event) {
+	if (!event || has_no_body(row)) {
 		bh_out_null(out, "request_body");
 		return;
 	}

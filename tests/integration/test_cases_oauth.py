@@ -510,6 +510,7 @@ def test_a_site_that_gives_no_details_costs_no_attempt(install, make_receiver, t
     made = wait_attempts(site, the_delivery(site, event)["id"], 3, within=30)
 
     assert {attempt["cause"] for attempt in made} == {"lookup"}
+    assert made[0]["request"].startswith("GET ") and made[0]["request_body"] is None  # the event did not go along
     assert deliveries_of(site, event)[0]["state"] == "pending", "more attempts than the schedule has, and none of them counted"
     api.script = lambda exchange: exchange.send(reply(404))
     wait_state(site, event, "delivered", within=30)

@@ -287,6 +287,155 @@ static void many_that_compute_for_long_all_get_their_turns(void)
 	close_house(h);
 }
 
+/* --- tokens ---------------------------------------------------------------------------------------------- */
+
+#define TOKEN_HEAD "HTTP/1.1 200 OK\r\nContent-Type: application/json\r\n"
+#define TOKEN "{\"access_token\":\"t0k3n-0123456789\",\"token_type\":\"Bearer\",\"expires_in\":3600}"
+/* The token service thinks until it is told to go on; whatever comes then is taken. */
+static const act SLOW_TOKEN[] = {{READ},
+				 {WAIT},
+				 {SEND, TOKEN_HEAD "Content-Length: 75\r\n\r\n" TOKEN},
+				 {READ},
+				 {SEND, "HTTP/1.1 200 OK\r\nContent-Length: 16\r\n\r\nt0k3n-0123456789"},
+				 {READ},
+				 {SEND, "HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n"},
+				 {HOLD}};
+static const act NO_TOKEN[] = {
+	{READ},
+	{SEND,
+	 "HTTP/1.1 401 No\r\nContent-Length: 50\r\n\r\n{\"error\":\"invalid_client\",\"sent\":\"cl13nt s3cr3t/\"}"},
+	{AGAIN}};
+
+G_STATIC_ASSERT(sizeof(TOKEN) - 1 == 75);
+
+static void lead_to(house *h, bh_webhook *w, const char *path)
+{
+	g_autofree char *given =
+		g_strdup_printf("{\"url\":\"http://127.0.0.1:%u%s\",\"token_url\":\"http://127.0.0.1:%u/token\","
+				"\"client_id\":\"bellhop\",\"client_secret\":\"cl13nt s3cr3t/\","
+				"\"credentials\":\"body\",\"scope\":\"hooks\"}",
+				h->receiver->port, path, h->receiver->port);
+	g_autoptr(GError) error = NULL;
+	g_autofree char *pointer = NULL;
+
+	g_free(w->method);
+	w->method = g_strdup("oauth");
+	g_free(w->settings);
+	w->settings = bh_settings_store(bh_methods_find(h->methods, "oauth"), bh_span_of(given), NULL, h->sealer,
+					h->guard, &pointer, &error);
+	g_assert_no_error(error);
+}
+
+/* Until its token has been asked for. */
+static house *open_waiting(bh_id *ret_delivery)
+{
+	house *h = open_house((const act *const[]){SLOW_TOKEN, NULL}, QUICK);
+	bh_webhook *w = edit_webhook(h);
+
+	lead_to(h, w, "/hook");
+	put_webhook(h, w);
+	start_loops(h);
+	*ret_delivery = hand_over(h);
+	await_requests(h, 1);
+	return h;
+}
+
+static void a_token_service_is_told_nothing_of_the_event(void)
+{
+	bh_id id;
+	house *h = open_waiting(&id);
+	receiver_go(h->receiver);
+	bh_delivery_free(await_state(h, id, BH_STATE_DELIVERED));
+
+	const char *asked = request(h, 1);
+	g_assert_true(g_str_has_prefix(asked, "POST /token "));
+	static const char *const not_its_business[] = {"webhook-", "X-Room-Key", "bellhop-hops", "traceparent"};
+	for (size_t i = 0; i < G_N_ELEMENTS(not_its_business); i++)
+		g_assert_null(strcasestr(asked, not_its_business[i]));
+	g_autofree char *authorization = header_of(request(h, 2), "Authorization");
+	g_assert_cmpstr(authorization, ==, "Bearer t0k3n-0123456789");
+	g_autofree char *extra = header_of(request(h, 2), "X-Room-Key");
+	g_assert_cmpstr(extra, ==, "s3cr3t-1");
+	g_autoptr(GPtrArray) owner = NULL;
+	bh_attempt_row *a = attempt(h, id, 1, &owner);
+	g_assert_null(strstr(a->request, "t0k3n"));
+	g_assert_true(bh_span_is(a->body, "***")); /* what the receiver shows of it, too */
+	close_house(h);
+}
+
+static void who_is_removed_while_he_waits_for_a_token_is_not_sent_to(void)
+{
+	bh_id id;
+	house *h = open_waiting(&id);
+	change(h, &(bh_change){.kind = BH_CHANGE_WEBHOOK_REMOVE, .id = WEBHOOK});
+	bh_delivery_free(await_state(h, id, BH_STATE_CANCELLED));
+	receiver_go(h->receiver);
+	close_engine(h); /* waits for the answer under way */
+	g_assert_cmpuint(receiver_requests(h->receiver), ==, 1);
+	open_engine(h);
+	close_house(h);
+}
+
+static void who_is_disabled_while_he_waits_for_a_token_is_not_sent_to(void)
+{
+	bh_id id;
+	house *h = open_waiting(&id);
+	disable_webhook(h, true);
+	bh_delivery_free(await_state(h, id, BH_STATE_HELD));
+	receiver_go(h->receiver);
+	close_engine(h); /* waits for the answer under way */
+	g_assert_cmpuint(receiver_requests(h->receiver), ==, 1);
+	open_engine(h);
+	g_autoptr(bh_delivery) d = look(h, id);
+	g_assert_cmpint(d->state, ==, BH_STATE_HELD);
+	g_assert_cmpint(d->attempts, ==, 0);
+	close_house(h);
+}
+
+static void who_leads_elsewhere_by_then_is_sent_to_there(void)
+{
+	bh_id id;
+	house *h = open_waiting(&id);
+	bh_webhook *w = edit_webhook(h);
+	lead_to(h, w, "/new");
+	put_webhook(h, w);
+	receiver_go(h->receiver);
+	g_autoptr(bh_delivery) d = await_state(h, id, BH_STATE_DELIVERED);
+	g_assert_cmpint(d->attempts, ==, 1);
+	bool arrived = false;
+	for (guint i = 1; i <= receiver_requests(h->receiver); i++) {
+		g_assert_false(g_str_has_prefix(request(h, i), "POST /hook "));
+		arrived |= g_str_has_prefix(request(h, i), "POST /new ");
+	}
+	g_assert_true(arrived);
+	close_house(h);
+}
+
+static void a_refused_client_is_told_and_no_secret_is_kept(void)
+{
+	house *h = open_house((const act *const[]){NO_TOKEN, NULL}, (const char *const[]){"retry_schedule=1h", NULL});
+	bh_webhook *w = edit_webhook(h);
+	lead_to(h, w, "/hook");
+	put_webhook(h, w);
+	start_loops(h);
+	bh_id id = hand_over(h);
+	for (int attempts = 0; attempts < 1; g_usleep(2000)) {
+		g_autoptr(bh_delivery) d = look(h, id);
+		attempts = d->attempts;
+	}
+	g_autoptr(GPtrArray) owner = NULL;
+	bh_attempt_row *a = attempt(h, id, 1, &owner);
+	g_assert_cmpstr(a->cause, ==, "credentials");
+	g_assert_cmpint(a->status, ==, 401);
+	g_assert_true(g_str_has_prefix(a->sentence, "The token service "));
+	g_assert_true(bh_span_is(a->body, "{\"error\":\"invalid_client\",\"sent\":\"***\"}"));
+	g_assert_nonnull(memmem(a->sent.at, a->sent.size, "client_id=bellhop", 17));
+	g_assert_nonnull(memmem(a->sent.at, a->sent.size, "client_secret=***", 17));
+	g_assert_null(memmem(a->sent.at, a->sent.size, "s3cr3t", 6));
+	g_assert_true(g_str_has_prefix(a->request, "POST /token\n"));
+	close_house(h);
+}
+
 int main(int argc, char **argv)
 {
 	g_test_init(&argc, &argv, NULL);
@@ -305,5 +454,10 @@ int main(int argc, char **argv)
 	TEST(a_script_without_an_end_is_ended);
 	TEST(a_stop_does_not_wait_for_those_who_compute);
 	TEST(many_that_compute_for_long_all_get_their_turns);
+	TEST(a_token_service_is_told_nothing_of_the_event);
+	TEST(who_is_removed_while_he_waits_for_a_token_is_not_sent_to);
+	TEST(who_is_disabled_while_he_waits_for_a_token_is_not_sent_to);
+	TEST(who_leads_elsewhere_by_then_is_sent_to_there);
+	TEST(a_refused_client_is_told_and_no_secret_is_kept);
 	return g_test_run();
 }
