@@ -114,6 +114,7 @@ static int time_format(lua_State *lua)
 
 void bh_lua_time_push(lua_State *lua)
 {
-	static const luaL_Reg functions[] = {{"now", time_now}, {"parse", time_parse}, {"format", time_format}, {NULL, NULL}};
+	static const luaL_Reg functions[] = {
+		{"now", time_now}, {"parse", time_parse}, {"format", time_format}, {NULL, NULL}};
 	luaL_newlib(lua, functions);
 }
