@@ -3,10 +3,14 @@
 #include "base/log.h"
 #include "transport/transport.h"
 
-#define KITS 256 /* direct-mapped by webhook; about 3 KB each when filled */
+#include <string.h>
+
+/* A webhook has one set where its kit may be; about 3 KB each when filled. In sets of one, two of twenty busy webhooks got in each other's way. */
+#define SETS 128
+#define WAYS 4
 
 struct bh_kits {
-	bh_kit at[KITS];
+	bh_kit at[SETS][WAYS]; /* in each set the one that was used last comes first */
 };
 
 static void kit_clear(bh_kit *kit)
@@ -42,22 +46,35 @@ void bh_kits_free(bh_kits *kits)
 {
 	if (!kits)
 		return;
-	for (size_t i = 0; i < KITS; i++)
-		kit_clear(&kits->at[i]);
+	for (size_t i = 0; i < SETS * WAYS; i++)
+		kit_clear(&kits->at[i / WAYS][i % WAYS]);
 	g_free(kits);
 }
 
-const bh_kit *bh_kits_find(bh_kits *kits, const bh_webhook *webhook)
+static void kit_fill(bh_kit *kit, const bh_webhook *webhook)
 {
-	bh_kit *kit = &kits->at[g_int64_hash(&webhook->id) % KITS];
-	if (kit->webhook == webhook)
-		return kit;
 	kit_clear(kit);
 	kit->webhook = bh_webhook_ref((bh_webhook *)webhook);
 	kit->signer = bh_signer_new(webhook->secret);
 	kit->old_signer = webhook->old_secret ? bh_signer_new(webhook->old_secret) : NULL;
 	kit->headers = header_lines(webhook);
-	return kit;
+}
+
+const bh_kit *bh_kits_find(bh_kits *kits, const bh_webhook *webhook)
+{
+	bh_kit *set = kits->at[g_int64_hash(&webhook->id) % SETS];
+	size_t way = 0;
+
+	while (way < WAYS - 1 && set[way].webhook != webhook)
+		way++;
+	if (set[way].webhook != webhook)
+		kit_fill(&set[way], webhook);
+	if (way > 0) {
+		bh_kit found = set[way];
+		memmove(&set[1], &set[0], way * sizeof(*set));
+		set[0] = found;
+	}
+	return &set[0];
 }
 
 void bh_kit_sign(const bh_kit *kit, const char *id, bh_usec wall, bh_span body, GString *out)
