@@ -135,8 +135,10 @@ static int index_answer(lua_State *lua)
 	return 1;
 }
 
+/* A script may keep the function and hand it anything. */
 static int next_of_answer(lua_State *lua)
 {
+	luaL_checktype(lua, 1, LUA_TTABLE);
 	lua_settop(lua, 2);
 	return lua_next(lua, 1) ? 2 : 0;
 }

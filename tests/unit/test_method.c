@@ -121,6 +121,25 @@ static void an_answer_outlives_the_calls_that_follow(rig *r, gconstpointer unuse
 	bh_script_free(s);
 }
 
+static void the_walk_through_an_answer_takes_nothing_else(rig *r, gconstpointer unused)
+{
+	bh_request call;
+	write_deliver(r, "walk", "",
+		      "local step, answer = pairs(remote.get('https://a.example/'))\n"
+		      "local said = {}\n"
+		      "for i, wrong in ipairs { json.null, step, 'text', 7, true } do\n"
+		      "  said[i] = tostring(pcall(step, wrong))\n"
+		      "end\n"
+		      "said[#said + 1] = tostring(pcall(step))\n"
+		      "said[#said + 1] = tostring(step(answer) ~= nil)\n"
+		      "return remote.delivered(table.concat(said, ' '))");
+	bh_script *s = begin(r, "walk", SETTINGS);
+	assert_call(r, s, NULL, "GET", "https://a.example/", &call);
+	assert_judged(s, answer_with(r, s, 200, "", "", &call), BH_JUDGED_DELIVERED,
+		      "false false false false false false true");
+	bh_script_free(s);
+}
+
 /* --- Calls ------------------------------------------------------------------------------------- */
 
 static void a_call_can_be_made_in_every_way(rig *r, gconstpointer unused)
@@ -373,6 +392,7 @@ int main(int argc, char **argv)
 	ADD(settings_have_their_types);
 	ADD(an_answer_is_a_table);
 	ADD(an_answer_outlives_the_calls_that_follow);
+	ADD(the_walk_through_an_answer_takes_nothing_else);
 	ADD(a_call_can_be_made_in_every_way);
 	ADD(a_wrong_call_is_a_script_error);
 	ADD(calls_are_counted);
