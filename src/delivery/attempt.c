@@ -437,16 +437,23 @@ static void tell_breaker(const bh_attempt *a, bh_landed landed)
 		       BH_ID("webhook", BH_ID_WEBHOOK, a->webhook->id));
 }
 
+static bh_conclusion judge(const bh_attempt *a)
+{
+	bool was_delivery = !a->paper || a->paper->call_kind == BH_CALL_DELIVERY;
+	bh_script_judgement judgement = a->trouble ? (bh_script_judgement){0} : *bh_script_judged(a->script);
+	g_autofree char *trouble = bh_job_words(a->script, a->trouble), *why = bh_job_words(a->script, judgement.why);
+	judgement.why = why;
+	bh_ending ending = {
+		.trouble = trouble, .judgement = &judgement, .answer = a->answer, .has_asked = !was_delivery};
+
+	return bh_conclude(&ending, &a->loop->policy);
+}
+
 static const bh_step *conclude(bh_attempt *a)
 {
 	if (a->aside && !a->trouble && bh_script_judged(a->script)->kind != BH_JUDGED_ENDED)
 		take_back(a);
-	bool was_delivery = !a->paper || a->paper->call_kind == BH_CALL_DELIVERY;
-	bh_ending ending = {.trouble = a->trouble, .answer = a->answer, .has_asked = !was_delivery};
-	if (!a->trouble)
-		ending.judgement = bh_script_judged(a->script);
-
-	a->conclusion = bh_conclude(&ending, &a->loop->policy);
+	a->conclusion = judge(a);
 	a->next =
 		bh_next_step(&a->loop->policy, &a->item->waiting, &a->conclusion, a->loop->now.wall, &a->loop->chance);
 	bh_landing landing = {.was_sent = true, .signal = a->conclusion.signal, .pause = a->conclusion.pause};

@@ -1,5 +1,7 @@
 #include "delivery/job.h"
 
+#include "delivery/hidden.h"
+
 /* Who is told: a manager's webhook tells him; the site's names whom the watcher found, which only the store still knows. */
 static char *owner_of(bh_loop *loop, const bh_job_facts *facts)
 {
@@ -42,4 +44,23 @@ bh_script *bh_job_begin(bh_loop *loop, const bh_job_facts *facts, GBytes **ret_b
 		.user = facts->user,
 	};
 	return bh_script_new(loop->scripts, &job, error);
+}
+
+static void hide(void *hidden, bh_span password)
+{
+	bh_hide(hidden, password);
+}
+
+char *bh_job_words(const bh_script *script, const char *words)
+{
+	if (!words)
+		return NULL;
+	bh_hidden *hidden = NULL;
+	GString *text = g_string_new(words);
+
+	if (script)
+		bh_script_each_password(script, hide, &hidden);
+	bh_hidden_mask(hidden, text);
+	bh_hidden_free(hidden);
+	return g_string_free(text, FALSE);
 }

@@ -436,6 +436,55 @@ static void a_refused_client_is_told_and_no_secret_is_kept(void)
 	close_house(h);
 }
 
+/* A method that quotes what it was sent with, as many a receiver's answer does, in a judgement or in an error. */
+static const char QUOTING[] =
+	"return { title = 'Quoting', fields = { { key = 'key', format = 'password', title = 'Key' },\n"
+	"  { key = 'breaks', format = 'boolean', title = 'Breaks' } },\n"
+	"deliver = function(event, settings, remote)\n"
+	"  local said = json.encode(settings.key) .. ' ' .. url.encode(settings.key) .. ' ' .. settings.key\n"
+	"  if settings.breaks then error(said) end\n"
+	"  return remote.fail(said)\n"
+	"end }\n";
+
+static void use_quoting(house *h, bool breaks)
+{
+	g_autofree char *path = g_build_filename(h->folder, "quoting.lua", NULL);
+	g_autofree char *given = g_strdup_printf("{\"key\":\"p\\\"q/r s\",\"breaks\":%s}", breaks ? "true" : "false");
+	g_autoptr(GError) error = NULL;
+	g_assert_true(g_file_set_contents(path, QUOTING, -1, NULL));
+	g_autoptr(bh_methods) methods = bh_methods_load_file(path, &error);
+	g_assert_no_error(error);
+	bh_webhook *w = edit_webhook(h);
+	g_free(w->method);
+	w->method = g_strdup("quoting");
+	g_free(w->settings);
+	w->settings = bh_settings_store(bh_methods_find(methods, "quoting"), bh_span_of(given), NULL, h->sealer,
+					h->guard, NULL, &error);
+	g_assert_no_error(error);
+	put_webhook(h, w);
+	bh_loops_use(h->loops, h->settings, h->guard, methods, NULL);
+}
+
+static void no_password_is_shown_however_a_script_spells_it(void)
+{
+	static const char *const said[] = {"\"***\" *** ***", "quoting.lua:5: \"***\" *** ***"};
+
+	for (int breaks = 0; breaks <= 1; breaks++) {
+		house *h = open_house((const act *const[]){POLITE, NULL}, QUICK);
+		use_quoting(h, breaks);
+		start_loops(h);
+		bh_id id = hand_over(h);
+		g_autoptr(bh_delivery) d = await_state(h, id, BH_STATE_EXHAUSTED);
+		g_autoptr(GPtrArray) owner = NULL;
+		bh_attempt_row *a = attempt(h, id, 1, &owner);
+		g_assert_nonnull(strstr(a->sentence, said[breaks]));
+		g_assert_null(strstr(a->sentence, "q/r"));
+		g_assert_null(strstr(a->sentence, "%2Fr"));
+		g_assert_null(strstr(d->reason, "q/r"));
+		close_house(h);
+	}
+}
+
 int main(int argc, char **argv)
 {
 	g_test_init(&argc, &argv, NULL);
@@ -459,5 +508,6 @@ int main(int argc, char **argv)
 	TEST(who_is_disabled_while_he_waits_for_a_token_is_not_sent_to);
 	TEST(who_leads_elsewhere_by_then_is_sent_to_there);
 	TEST(a_refused_client_is_told_and_no_secret_is_kept);
+	TEST(no_password_is_shown_however_a_script_spells_it);
 	return g_test_run();
 }
