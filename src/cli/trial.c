@@ -5,11 +5,6 @@
 
 #include <string.h>
 
-/* As a delivery loop's. */
-#define MEMORY_MAX ((size_t)16 * 1024 * 1024)
-#define INSTRUCTIONS_MAX 10000000
-#define CALLS_MAX 8
-
 typedef struct run {
 	const bh_trial_plan *plan;
 	bh_trial *trial;
@@ -234,8 +229,7 @@ static bh_script_job job_of(const bh_trial_plan *plan, const bh_script_event *ev
 static bool begin(run *r, GError **error)
 {
 	const bh_event *event = r->plan->event;
-	bh_script_limits limits = {
-		.memory_max = MEMORY_MAX, .instructions_max = INSTRUCTIONS_MAX, .calls_max = CALLS_MAX};
+	const bh_script_limits limits = BH_SCRIPT_LIMITS_DELIVERY;
 	bh_script_event seen = {.id = bh_id_text(BH_ID_EVENT, event->id, r->event_id),
 				.type = event->type,
 				.property_id = event->property_id,

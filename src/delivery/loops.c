@@ -16,9 +16,6 @@
 #define SLOTS 1024 /* every webhook hashes to one; a slot has one owner at a time */
 #define RECORDING_MAX 4096 /* outcomes of one loop not yet on disk, beyond which it sends nothing new */
 #define CRASHES_MAX 3 /* unclean stops that one delivery may be part of */
-#define SCRIPT_MEMORY_MAX (16 * 1024 * 1024)
-#define SCRIPT_INSTRUCTIONS_MAX 10000000
-#define SCRIPT_CALLS_MAX 8
 
 struct bh_loops {
 	size_t count;
@@ -125,7 +122,7 @@ static bool loop_init(bh_loop *loop, int number, const bh_loops_rooms *rooms, co
 		bh_random_bytes(&seed, sizeof(seed));
 	loop->chance = bh_chance_seeded(seed);
 
-	bh_script_limits script_limits = {SCRIPT_MEMORY_MAX, SCRIPT_INSTRUCTIONS_MAX, SCRIPT_CALLS_MAX};
+	const bh_script_limits script_limits = BH_SCRIPT_LIMITS_DELIVERY;
 	loop->scripts = bh_script_host_new(&script_limits, rooms->sealer);
 	bh_script_host_use(loop->scripts, methods);
 
