@@ -228,13 +228,16 @@ static int build_protected(lua_State *lua)
 	return 1;
 }
 
-/* The nodes of a large text are many times the memory that a reader keeps: they go, however this ends. */
+/*
+ * The nodes of a large text are many times the memory that a reader keeps: they go, however this ends. So a run that is over is
+ * caught here for once (bh_sandbox_try would pass its end on at once), and sent on its way.
+ */
 static void build_large(builder *b, bh_lua_json_kit *kit)
 {
 	lua_pushcfunction(b->lua, build_protected);
 	lua_pushvalue(b->lua, b->kit);
 	lua_pushlightuserdata(b->lua, b);
-	int status = bh_sandbox_try(b->lua, 2, 1);
+	int status = lua_pcall(b->lua, 2, 1, 0);
 	renew_reader(kit);
 	if (status != LUA_OK)
 		lua_error(b->lua);

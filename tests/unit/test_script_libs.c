@@ -688,6 +688,24 @@ static void what_is_long_is_paid_for(rig *r, gconstpointer unused)
 	}
 }
 
+static void a_large_text_leaves_no_reader_behind_however_its_run_ends(rig *r, gconstpointer unused)
+{
+	static const char *const codes[] = {
+		"return #json.decode('[' .. ('1,'):rep(50000) .. '1]')", /* it is through */
+		"return json.decode('[' .. ('1,'):rep(400000) .. '1]')", /* it has no room for the list */
+		"local s = '[' .. ('[1],'):rep(20000) .. '1]' while true do json.decode(s) end", /* it has no steps left */
+	};
+
+	for (size_t i = 0; i < G_N_ELEMENTS(codes); i++) {
+		bool ok;
+		g_autofree char *text = run(r, codes[i], &ok);
+		if (ok != (i == 0))
+			g_error("%s: %s", codes[i], text);
+		g_assert_cmpuint(bh_json_count(bh_lua_json_kit_push(r->box.lua)->reader), ==, 0);
+		lua_pop(r->box.lua, 1);
+	}
+}
+
 #define ADD(name) g_test_add("/script_libs/" #name, rig, NULL, set_up, name, tear_down)
 
 int main(int argc, char **argv)
@@ -708,5 +726,6 @@ int main(int argc, char **argv)
 	ADD(times_are_read_and_written);
 	ADD(libraries_cannot_be_changed);
 	ADD(what_is_long_is_paid_for);
+	ADD(a_large_text_leaves_no_reader_behind_however_its_run_ends);
 	return g_test_run();
 }
