@@ -29,13 +29,16 @@ return {
   },
 
   deliver = function(event, settings, remote)
-    local extra = {}
-    for line in (settings.extra or ""):gmatch("[^\r\n]+") do
-      local name, value = line:match("^%s*([^=%s]+)%s*=%s*(.-)%s*$")
-      if name then
-        extra[name] = value
-      elseif line:find("%S") then
-        error("a line of the further parameters is not name=value", 0)
+    local extra
+    if settings.extra then
+      extra = {}
+      for line in settings.extra:gmatch("[^\r\n]+") do
+        local name, value = line:match("^%s*([^=%s]+)%s*=%s*(.-)%s*$")
+        if name then
+          extra[name] = value
+        elseif line:find("%S") then
+          error("a line of the further parameters is not name=value", 0)
+        end
       end
     end
 

@@ -25,71 +25,71 @@
 #define REQUEST_MAX (64 * 1024) /* of all together */
 #define STEPS_OF_REQUEST 50
 
-/* --- The request, from the script's table ------------------------------------------------------ */
+/* --- The request, from the script's table: each reads the value on the top, which the table keeps alive --- */
 
-/* A text member of the table at 1, which keeps it alive. Size 0: it is not there, or empty. */
-static bh_span read_text(lua_State *lua, const char *function, const char *name, size_t most)
+static void read_url(lua_State *lua, const char *function, bh_token_request *r)
 {
-	bh_span text = {0};
-
-	if (lua_getfield(lua, 1, name) != LUA_TNIL)
-		text = bh_remote_check_text(lua, -1, function, name, most);
-	lua_pop(lua, 1);
-	return text;
+	r->url = bh_remote_check_url(lua, -1, function);
 }
 
-static bh_span need_text(lua_State *lua, const char *function, const char *name, size_t most)
+static void read_client_id(lua_State *lua, const char *function, bh_token_request *r)
 {
-	bh_span text = read_text(lua, function, name, most);
-	if (text.size == 0)
-		luaL_error(lua, "remote.%s: %s is missing", function, name);
-	return text;
+	r->client_id = bh_remote_check_text(lua, -1, function, "client_id", TEXT_MAX);
 }
 
-static bh_span read_url(lua_State *lua, const char *function)
+static void read_client_secret(lua_State *lua, const char *function, bh_token_request *r)
 {
-	lua_getfield(lua, 1, "url");
-	bh_span url = bh_remote_check_url(lua, -1, function);
-	lua_pop(lua, 1);
-	return url;
+	r->client_secret = bh_remote_check_text(lua, -1, function, "client_secret", TEXT_MAX);
 }
 
-static bh_credentials read_credentials(lua_State *lua, const char *function)
+static void read_scope(lua_State *lua, const char *function, bh_token_request *r)
+{
+	r->scope = bh_remote_check_text(lua, -1, function, "scope", TEXT_MAX);
+}
+
+static void read_audience(lua_State *lua, const char *function, bh_token_request *r)
+{
+	r->audience = bh_remote_check_text(lua, -1, function, "audience", TEXT_MAX);
+}
+
+static void read_credentials(lua_State *lua, const char *function, bh_token_request *r)
 {
 	static const char *const names[] = {"header", "header_raw", "body"};
-	bh_span name = read_text(lua, function, "credentials", TEXT_MAX);
+	bh_span name = bh_remote_check_text(lua, -1, function, "credentials", TEXT_MAX);
 
 	if (name.size == 0)
-		return BH_CREDENTIALS_HEADER;
-	for (unsigned i = 0; i < G_N_ELEMENTS(names); i++)
-		if (bh_span_is(name, names[i]))
-			return (bh_credentials)i;
-	return (bh_credentials)luaL_error(lua, "remote.%s: credentials must be \"header\", \"header_raw\" or \"body\"",
-					  function);
+		return;
+	for (unsigned i = 0; i < G_N_ELEMENTS(names); i++) {
+		if (bh_span_is(name, names[i])) {
+			r->credentials = (bh_credentials)i;
+			return;
+		}
+	}
+	luaL_error(lua, "remote.%s: credentials must be \"header\", \"header_raw\" or \"body\"", function);
+}
+
+static void add_resource(lua_State *lua, const char *function, bh_token_request *r)
+{
+	if (r->resources_count == BH_TOKEN_RESOURCES_MAX)
+		luaL_error(lua, "remote.%s: more than %d resources", function, BH_TOKEN_RESOURCES_MAX);
+	bh_span resource = bh_remote_check_text(lua, -1, function, "resource", TEXT_MAX);
+	if (resource.size > 0)
+		r->resources[r->resources_count++] = resource;
 }
 
 /* One text, or a list of them. */
-static void read_resources(lua_State *lua, const char *function, bh_token_request *r)
+static void read_resource(lua_State *lua, const char *function, bh_token_request *r)
 {
-	int type = lua_getfield(lua, 1, "resource");
-
-	if (type == LUA_TSTRING) {
-		r->resources[0] = bh_remote_check_text(lua, -1, function, "resource", TEXT_MAX);
-		r->resources_count = r->resources[0].size > 0;
-	} else if (type == LUA_TTABLE) {
-		lua_Unsigned count = lua_rawlen(lua, -1);
-		if (count > BH_TOKEN_RESOURCES_MAX)
-			luaL_error(lua, "remote.%s: more than %d resources", function, BH_TOKEN_RESOURCES_MAX);
-		for (lua_Unsigned i = 1; i <= count; i++) {
-			lua_rawgeti(lua, -1, (lua_Integer)i);
-			r->resources[r->resources_count++] =
-				bh_remote_check_text(lua, -1, function, "resource", TEXT_MAX);
-			lua_pop(lua, 1);
-		}
-	} else if (type != LUA_TNIL) {
-		luaL_error(lua, "remote.%s: resource must be a text or a list of texts", function);
+	if (!lua_istable(lua, -1)) {
+		add_resource(lua, function, r);
+		return;
 	}
-	lua_pop(lua, 1);
+	lua_Integer count = (lua_Integer)lua_rawlen(lua, -1);
+	for (lua_Integer i = 1; i <= count; i++) {
+		lua_rawgeti(lua, -1, i);
+		add_resource(lua, function, r);
+		lua_pop(lua, 1);
+	}
 }
 
 /* Those that have a member of their own here would be there twice. */
@@ -104,10 +104,6 @@ static void check_extra_name(lua_State *lua, const char *function, const char *n
 
 static void read_extra(lua_State *lua, const char *function, bh_token_request *r)
 {
-	if (lua_getfield(lua, 1, "extra") == LUA_TNIL) {
-		lua_pop(lua, 1);
-		return;
-	}
 	if (!lua_istable(lua, -1))
 		luaL_error(lua, "remote.%s: extra must be a table of names and texts", function);
 	lua_pushnil(lua);
@@ -120,8 +116,35 @@ static void read_extra(lua_State *lua, const char *function, bh_token_request *r
 		r->extra[r->extra_count++] = pair;
 		lua_pop(lua, 1);
 	}
-	lua_pop(lua, 1);
 	bh_token_request_sort(r);
+}
+
+static const struct parameter {
+	const char *name;
+	void (*read)(lua_State *lua, const char *function, bh_token_request *r);
+} parameters[] = {
+	{"url", read_url},
+	{"client_id", read_client_id},
+	{"client_secret", read_client_secret},
+	{"credentials", read_credentials},
+	{"scope", read_scope},
+	{"audience", read_audience},
+	{"resource", read_resource},
+	{"extra", read_extra},
+};
+
+/* The member whose name is below the top. */
+static void read_parameter(lua_State *lua, const char *function, bh_token_request *r)
+{
+	const char *name = lua_type(lua, -2) == LUA_TSTRING ? lua_tostring(lua, -2) : luaL_typename(lua, -2);
+
+	for (size_t i = 0; i < G_N_ELEMENTS(parameters); i++) {
+		if (!strcmp(parameters[i].name, name)) {
+			parameters[i].read(lua, function, r);
+			return;
+		}
+	}
+	luaL_error(lua, "remote.%s: unknown option '%s'", function, name);
 }
 
 static bool has_control_character(bh_span text)
@@ -154,21 +177,21 @@ static size_t size_of(const bh_token_request *r)
 	return size;
 }
 
+/* One walk through the table: it is read for every event. */
 static void read_request(lua_State *lua, const char *function, bh_token_request *ret)
 {
-	static const char *const known[] = {"url",      "client_id", "client_secret", "scope", "audience",
-					    "resource", "extra",     "credentials",   NULL};
-
-	bh_remote_check_options(lua, function, 1, known);
-	ret->resources_count = ret->extra_count = 0;
-	ret->url = read_url(lua, function);
-	ret->client_id = need_text(lua, function, "client_id", TEXT_MAX);
-	ret->client_secret = read_text(lua, function, "client_secret", TEXT_MAX);
-	ret->scope = read_text(lua, function, "scope", TEXT_MAX);
-	ret->audience = read_text(lua, function, "audience", TEXT_MAX);
-	ret->credentials = read_credentials(lua, function);
-	read_resources(lua, function, ret);
-	read_extra(lua, function, ret);
+	*ret = (bh_token_request){.credentials = BH_CREDENTIALS_HEADER};
+	if (!lua_istable(lua, 1))
+		luaL_error(lua, "remote.%s: the options must be a table", function);
+	lua_pushnil(lua);
+	while (lua_next(lua, 1)) {
+		read_parameter(lua, function, ret);
+		lua_pop(lua, 1);
+	}
+	if (ret->url.size == 0)
+		luaL_error(lua, "remote.%s: url is missing", function);
+	if (ret->client_id.size == 0)
+		luaL_error(lua, "remote.%s: client_id is missing", function);
 	if (ret->credentials == BH_CREDENTIALS_HEADER_RAW)
 		check_raw(lua, function, ret);
 	if (size_of(ret) > REQUEST_MAX)

@@ -496,7 +496,7 @@ static void wrong_parameters_are_named(rig *r, gconstpointer unused)
 		const char *parameters, *trouble;
 	} rows[] = {
 		{"5", "remote.token: the options must be a table"},
-		{"{ client_id = 'a' }", "remote.token: the URL must be a text, not nil"},
+		{"{ client_id = 'a' }", "remote.token: url is missing"},
 		{"{ url = 'https://a', client_secret = 'b' }", "remote.token: client_id is missing"},
 		{"{ url = 'https://a', client_id = 7 }", "remote.token: client_id must be a text, not number"},
 		{"{ url = 'https://a', client_id = 'a', secret = 'b' }", "remote.token: unknown option 'secret'"},
@@ -515,7 +515,7 @@ static void wrong_parameters_are_named(rig *r, gconstpointer unused)
 		{"{ url = 'https://a', client_id = 'a', extra = { 'x' } }",
 		 "remote.token: a name in extra must be a text, not number"},
 		{"{ url = 'https://a', client_id = 'a', resource = true }",
-		 "remote.token: resource must be a text or a list of texts"},
+		 "remote.token: resource must be a text, not boolean"},
 		{"{ url = 'https://a', client_id = 'a', resource = { 'x', 7 } }",
 		 "remote.token: resource must be a text, not number"},
 		{"{ url = 'https://a', client_id = ('a'):rep(5000) }",

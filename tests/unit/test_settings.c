@@ -166,6 +166,8 @@ static void a_wrong_file_is_refused_with_line_and_reason(place *p, const void *u
 		 "line 1: retry_schedule: \"soon\" is not a span of time such as 250ms, 5s, 30m, 2h or 7d"},
 		{"retry_schedule = 31d", "line 1: retry_schedule: \"31d\" is out of range: each 0s to 30d"},
 		{"data_dir =", "line 1: data_dir: it must not be empty"},
+		{"lookup_url = site.example/{type}",
+		 "line 1: lookup_url: \"site.example/{type}\" is neither https://... nor http://..."},
 		{"listen = 8380",
 		 "line 1: listen: \"8380\" is not an address and port such as 127.0.0.1:8380 or [::1]:8380"},
 		{"listen = ::1:8380",
