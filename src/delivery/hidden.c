@@ -127,7 +127,8 @@ static const bh_span harmless[] = {
 static bool is_harmless(const char *line, size_t name_size)
 {
 	for (size_t i = 0; i < G_N_ELEMENTS(harmless); i++)
-		if (harmless[i].size == name_size && g_ascii_strncasecmp(harmless[i].at, line, name_size) == 0)
+		if (harmless[i].size == name_size && g_ascii_tolower(*line) == *harmless[i].at &&
+		    g_ascii_strncasecmp(harmless[i].at, line, name_size) == 0)
 			return true;
 	return false;
 }

@@ -18,6 +18,7 @@
 
 #define JUDGEMENT "judgement"
 #define USER_MAX (4 * 1024)
+#define BASIC "Basic "
 #define AFTER_MAX (7 * 24 * 3600) /* seconds; the schedule has its own, shorter limit */
 
 /* --- Credentials ------------------------------------------------------------------------------ */
@@ -41,16 +42,17 @@ static int remote_basic(lua_State *lua)
 	check_credential(lua, user, "user name", false);
 	check_credential(lua, password, "password", true);
 
-	unsigned char plain[2 * USER_MAX + 1], encoded[(2 * USER_MAX + 1) / 3 * 4 + 8];
+	unsigned char plain[2 * USER_MAX + 1], value[sizeof BASIC + (2 * USER_MAX + 1) / 3 * 4 + 8];
+	memcpy(value, BASIC, strlen(BASIC));
 	int size = (int)(user.size + 1 + password.size);
 	memcpy(plain, user.at, user.size);
 	plain[user.size] = ':';
 	memcpy(plain + user.size + 1, password.at, password.size);
 
-	int encoded_size = EVP_EncodeBlock(encoded, plain, size);
-	lua_pushfstring(lua, "Basic %s", (const char *)encoded);
+	size_t value_size = strlen(BASIC) + (size_t)EVP_EncodeBlock(value + strlen(BASIC), plain, size);
+	lua_pushlstring(lua, (const char *)value, value_size);
 	explicit_bzero(plain, (size_t)size);
-	explicit_bzero(encoded, (size_t)encoded_size);
+	explicit_bzero(value, value_size);
 	return 1;
 }
 

@@ -21,17 +21,26 @@ static const char *const OURS[] = {
 	"Upgrade",    "Proxy-",         "webhook-",
 };
 
+/* tchar of RFC 9110, section 5.6.2. */
+static bool is_token_byte(char c)
+{
+	return g_ascii_isalnum(c) || (c && strchr("!#$%&'*+-.^_`|~", c));
+}
+
 static bool is_token(const char *name)
 {
-	size_t size = strlen(name);
+	size_t size = 0;
 
-	return size > 0 && size <= NAME_BYTES_MAX &&
-	       strspn(name, "!#$%&'*+-.^_`|~0123456789abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ") == size;
+	while (is_token_byte(name[size]))
+		size++;
+	return size > 0 && size <= NAME_BYTES_MAX && name[size] == '\0';
 }
 
 static bool is_ours(const char *name)
 {
 	for (size_t i = 0; i < G_N_ELEMENTS(OURS); i++) {
+		if (g_ascii_tolower(*name) != g_ascii_tolower(*OURS[i]))
+			continue;
 		size_t size = strlen(OURS[i]);
 		bool family = OURS[i][size - 1] == '-';
 		if (g_ascii_strncasecmp(name, OURS[i], size) == 0 && (family || name[size] == '\0'))
