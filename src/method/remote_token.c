@@ -362,7 +362,7 @@ static int want(lua_State *lua, const char *function, const bh_token_errand *way
 
 	lua_settop(lua, 1);
 	read_request(lua, function, &request);
-	bh_token_request_digest(&request, bh_tokens_hash(bh_script_tokens(run)), key.digest);
+	bh_token_digest_find(&run->settings->token, &request, bh_tokens_hash(bh_script_tokens(run)), key.digest);
 	return bh_remote_want_token(lua, function, way, &key, run->settings->hash);
 }
 

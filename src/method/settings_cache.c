@@ -86,6 +86,7 @@ void bh_script_settings_unref(bh_script_settings *settings)
 	g_array_unref(settings->values);
 	bh_method_unref(settings->method);
 	g_free(settings->stored);
+	bh_token_digest_clear(&settings->token);
 	g_free(settings);
 }
 

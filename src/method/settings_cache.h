@@ -6,6 +6,7 @@
 
 #include "method/method.h"
 #include "method/sandbox.h"
+#include "method/token_request.h"
 
 typedef struct bh_script_settings {
 	int refs;
@@ -16,6 +17,7 @@ typedef struct bh_script_settings {
 	GArray *values; /* bh_value, see forms.h */
 	int view; /* registry: what `deliver` gets; read-only, so all runs share it */
 	int shown; /* registry: what `accepts` and `transform` get, which is all but the passwords; LUA_NOREF: nobody has asked yet */
+	bh_token_digest token; /* of the last remote.token */
 } bh_script_settings;
 
 typedef struct bh_settings_cache bh_settings_cache;

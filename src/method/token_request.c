@@ -16,36 +16,118 @@ void bh_token_request_sort(bh_token_request *r)
 	qsort(r->extra, r->extra_count, sizeof r->extra[0], compare_pairs);
 }
 
+/* A request as one row of pieces. The size of each is part of the row, so that no two requests make the same one. */
+#define PIECES_MAX (6 + BH_TOKEN_RESOURCES_MAX + 2 * BH_TOKEN_EXTRA_MAX)
+
+typedef struct token_row {
+	unsigned counts[3];
+	bh_span pieces[PIECES_MAX];
+	unsigned count;
+} token_row;
+
+static void put_piece(token_row *row, bh_span piece)
+{
+	row->pieces[row->count++] = piece;
+}
+
+static void make_row(token_row *row, const bh_token_request *r)
+{
+	row->count = 0;
+	row->counts[0] = r->credentials;
+	row->counts[1] = r->resources_count;
+	row->counts[2] = r->extra_count;
+	put_piece(row, (bh_span){(const char *)row->counts, sizeof row->counts});
+	put_piece(row, r->url);
+	put_piece(row, r->client_id);
+	put_piece(row, r->client_secret);
+	put_piece(row, r->scope);
+	put_piece(row, r->audience);
+	for (unsigned i = 0; i < r->resources_count; i++)
+		put_piece(row, r->resources[i]);
+	for (unsigned i = 0; i < r->extra_count; i++) {
+		put_piece(row, r->extra[i].name);
+		put_piece(row, r->extra[i].value);
+	}
+}
+
 static void must(int ok)
 {
 	g_assert(ok == 1);
 }
 
-/* Its size goes first, so that no two requests make one row of bytes. */
-static void add(EVP_MD_CTX *hash, bh_span piece)
+static void digest_row(const token_row *row, EVP_MD_CTX *hash, uint8_t digest[BH_TOKEN_DIGEST_SIZE])
 {
-	must(EVP_DigestUpdate(hash, &piece.size, sizeof piece.size));
-	must(EVP_DigestUpdate(hash, piece.at, piece.size));
+	must(EVP_DigestInit_ex(hash, EVP_MD_CTX_get0_md(hash) ? NULL : EVP_sha256(), NULL));
+	for (unsigned i = 0; i < row->count; i++) {
+		must(EVP_DigestUpdate(hash, &row->pieces[i].size, sizeof row->pieces[i].size));
+		must(EVP_DigestUpdate(hash, row->pieces[i].at, row->pieces[i].size));
+	}
+	must(EVP_DigestFinal_ex(hash, digest, NULL));
 }
 
 void bh_token_request_digest(const bh_token_request *r, EVP_MD_CTX *hash, uint8_t digest[BH_TOKEN_DIGEST_SIZE])
 {
-	const unsigned counts[] = {r->credentials, r->resources_count, r->extra_count};
+	token_row row;
 
-	must(EVP_DigestInit_ex(hash, EVP_MD_CTX_get0_md(hash) ? NULL : EVP_sha256(), NULL));
-	must(EVP_DigestUpdate(hash, counts, sizeof counts));
-	add(hash, r->url);
-	add(hash, r->client_id);
-	add(hash, r->client_secret);
-	add(hash, r->scope);
-	add(hash, r->audience);
-	for (unsigned i = 0; i < r->resources_count; i++)
-		add(hash, r->resources[i]);
-	for (unsigned i = 0; i < r->extra_count; i++) {
-		add(hash, r->extra[i].name);
-		add(hash, r->extra[i].value);
+	make_row(&row, r);
+	digest_row(&row, hash, digest);
+}
+
+/* --- The last one ------------------------------------------------------------------------------ */
+
+static bool is_kept(const bh_secret *kept, const token_row *row)
+{
+	bh_span rest = bh_secret_bytes(kept);
+
+	for (unsigned i = 0; i < row->count; i++) {
+		const bh_span *piece = &row->pieces[i];
+		if (rest.size < sizeof piece->size + piece->size ||
+		    memcmp(rest.at, &piece->size, sizeof piece->size) != 0 ||
+		    (piece->size > 0 && memcmp(rest.at + sizeof piece->size, piece->at, piece->size) != 0))
+			return false;
+		rest.at += sizeof piece->size + piece->size;
+		rest.size -= sizeof piece->size + piece->size;
 	}
-	must(EVP_DigestFinal_ex(hash, digest, NULL));
+	return rest.size == 0;
+}
+
+static bh_secret *keep(const token_row *row)
+{
+	size_t size = 0;
+	for (unsigned i = 0; i < row->count; i++)
+		size += sizeof row->pieces[i].size + row->pieces[i].size;
+
+	char *bytes = g_malloc(size), *at = bytes;
+	for (unsigned i = 0; i < row->count; i++) {
+		memcpy(at, &row->pieces[i].size, sizeof row->pieces[i].size);
+		at += sizeof row->pieces[i].size;
+		if (row->pieces[i].size > 0)
+			memcpy(at, row->pieces[i].at, row->pieces[i].size);
+		at += row->pieces[i].size;
+	}
+	bh_secret *kept = bh_secret_new(bytes, size);
+	OPENSSL_cleanse(bytes, size);
+	g_free(bytes);
+	return kept;
+}
+
+void bh_token_digest_find(bh_token_digest *last, const bh_token_request *r, EVP_MD_CTX *hash,
+			  uint8_t digest[BH_TOKEN_DIGEST_SIZE])
+{
+	token_row row;
+
+	make_row(&row, r);
+	if (!last->request || !is_kept(last->request, &row)) {
+		bh_token_digest_clear(last);
+		digest_row(&row, hash, last->digest);
+		last->request = keep(&row);
+	}
+	memcpy(digest, last->digest, BH_TOKEN_DIGEST_SIZE);
+}
+
+void bh_token_digest_clear(bh_token_digest *last)
+{
+	g_clear_pointer(&last->request, bh_secret_unref);
 }
 
 /* --- Writing ---------------------------------------------------------------------------------- */

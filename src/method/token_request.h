@@ -37,6 +37,18 @@ void bh_token_request_sort(bh_token_request *r);
 /* SHA-256 over every part of the request. `hash` is a context for it, which is used again and again. */
 void bh_token_request_digest(const bh_token_request *r, EVP_MD_CTX *hash, uint8_t digest[BH_TOKEN_DIGEST_SIZE]);
 
+/*
+ * The digest of the request that was made last with some settings: the next event makes the same one, and hashing it costs as much
+ * as the rest of getting a token that is at hand. Zeroed at first.
+ */
+typedef struct bh_token_digest {
+	bh_secret *request; /* NULL: none yet */
+	uint8_t digest[BH_TOKEN_DIGEST_SIZE];
+} bh_token_digest;
+void bh_token_digest_find(bh_token_digest *last, const bh_token_request *r, EVP_MD_CTX *hash,
+			  uint8_t digest[BH_TOKEN_DIGEST_SIZE]);
+void bh_token_digest_clear(bh_token_digest *last);
+
 /* The client's secret as it stands in a form: what a service may repeat in its answer. */
 bh_secret *bh_token_request_encoded_secret(const bh_token_request *r);
 
