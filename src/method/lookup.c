@@ -169,14 +169,17 @@ static int get(lua_State *lua, bh_script *run)
 	return lua_yieldk(lua, 0, 0, answered);
 }
 
-/* The URL is copied: a reload may change the settings before the answer comes. */
+/*
+ * The URL is copied: a reload may change the settings before the answer comes. If it took them away while the run waited, the run
+ * is over: a script that went on would keep those waiting to whom it owes the token.
+ */
 static void request_of_site(lua_State *lua, bh_script *run, bh_token_request *ret)
 {
 	const bh_script_lookup *lookup = bh_script_lookup_config(run);
 
 	bh_errand *errand = bh_errand_of(run);
 	if (!lookup->token_url)
-		luaL_error(lua, "remote.lookup: the settings changed meanwhile");
+		end(lua, "The details could not be looked up: the settings have changed meanwhile.", -1);
 	g_free(errand->url);
 	errand->url = g_strdup(lookup->token_url);
 	*ret = (bh_token_request){.url = bh_span_of(errand->url),

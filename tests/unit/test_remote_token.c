@@ -699,6 +699,28 @@ static void what_cannot_be_looked_up_ends_the_run(rig *r, gconstpointer unused)
 	bh_script_free(s);
 }
 
+static void who_shall_ask_when_there_is_nobody_to_ask_any_more_ends(rig *r, gconstpointer unused)
+{
+	use_lookup(r, LOOKUP_URL, true);
+	bh_script *first = begin_lookup(r);
+	resume(r, first, NULL);
+	write_deliver(r, "pcall(remote.lookup, event) return remote.post(settings.url, {})");
+	bh_script *second = begin_own(r), *third = begin_own(r);
+	resume(r, second, NULL);
+	resume(r, third, NULL);
+
+	use_lookup(r, LOOKUP_URL, false);
+	bh_script_free(first);
+
+	bh_script *waiting[] = {second, third};
+	for (size_t i = 0; i < G_N_ELEMENTS(waiting); i++) {
+		g_assert_true(bh_script_host_next(r->host) == waiting[i]);
+		assert_ended(waiting[i], resume(r, waiting[i], NULL), BH_CAUSE_LOOKUP, true, -1);
+		bh_script_free(waiting[i]);
+	}
+	g_assert_false(bh_script_host_has_next(r->host));
+}
+
 static void without_anything_to_ask_there_are_no_details(rig *r, gconstpointer unused)
 {
 	static const char *const urls[] = {NULL, "https://s/{manager_id}", "https://s/{data.guest}",
@@ -776,6 +798,7 @@ int main(int argc, char **argv)
 	TEST("lookup/site", details_come_from_the_site_when_the_event_has_none);
 	TEST("lookup/token", the_site_is_asked_with_a_token_of_its_own);
 	TEST("lookup/end", what_cannot_be_looked_up_ends_the_run);
+	TEST("lookup/nobody", who_shall_ask_when_there_is_nobody_to_ask_any_more_ends);
 	TEST("lookup/nothing", without_anything_to_ask_there_are_no_details);
 	TEST("lookup/own event", a_script_cannot_ask_for_what_is_not_its_events);
 	TEST("lookup/there", details_that_are_there_are_not_asked_for);
