@@ -2,6 +2,7 @@
 
 import shutil
 import subprocess
+from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 from harness.process import BINARY, ROOT, environment, small_world, wait_state
@@ -152,6 +153,43 @@ def test_a_method_whose_file_is_gone_stops_and_comes_back_with_the_file(workshop
 
     wait_state(workshop.site, event, "delivered")
     assert receiver.of(event)[0].one("x-acme-login")
+
+
+def test_reloads_by_the_api_and_by_signal_at_once_lose_nothing(workshop, receiver):
+    """A file that changes all the time, read by two threads, while events go out with it and dry runs try it."""
+    site, first, second = workshop.site, workshop.copy_of_basic("X-Acme-Login"), workshop.copy_of_basic("X-Acme-Key")
+    workshop.drop_in(first)
+    workshop.reload("api")
+    webhook = acme(workshop, receiver)
+    events, reloads, tried = [], [], []
+
+    def by_api(n):
+        new = workshop.methods / "acme.new"
+        new.write_text((first, second, "return {")[n % 3])
+        new.rename(workshop.methods / "acme.lua")
+        reloads.append(workshop.reload("api"))
+
+    def dry_run(n):
+        script = f"return {{ transform = function(event) return {{ n = {n}, id = event.id }} end }}"
+        tried.append(site.post(f"/v1/webhooks/{webhook['id']}/dry-run", json={"script": script, "limit": 3}).ok(200))
+
+    def repeat(what):
+        for n in range(15):
+            what(n)
+
+    work = [by_api, lambda n: workshop.reload("hangup"), dry_run, lambda n: events.append(site.send())]
+    with ThreadPoolExecutor(len(work)) as pool:
+        for done in [pool.submit(repeat, what) for what in work]:
+            done.result()
+
+    for event in events:
+        wait_state(site, event, "delivered")
+        [request] = receiver.of(event)
+        assert len(request.all("x-acme-login") + request.all("x-acme-key")) == 1
+    assert len(reloads) == len(tried) == 15
+    assert all(len(answer["broken"]) <= 1 and answer["methods"] == len(SHIPPED) + 1 for answer in reloads)
+    assert {row["verdict"] for answer in tried for row in answer["data"]} <= {"sent"}
+    assert workshop.bellhop.stop() == 0
 
 
 # --- What is shipped ----------------------------------------------------------------------------
