@@ -9,46 +9,92 @@
 #define SHORTEST_HEADER_VALUE 8
 #define MASK "***"
 
-struct bh_hidden {
-	GPtrArray *texts; /* of char *, the longest first: one may be the beginning of another */
-};
+/* Most attempts hide a password or two, and every attempt does it: what is short lies in the struct itself. */
+#define FEW 8
+#define SPACE 480
 
-static void wipe(void *text)
-{
-	bh_text_wipe(text);
-}
+struct bh_hidden {
+	bh_span *texts; /* the longest first: one may be the beginning of another */
+	size_t count, room;
+	bh_span few[FEW]; /* where `texts` points as long as they suffice */
+	size_t used;
+	char space[SPACE];
+};
 
 static bool has(const bh_hidden *hidden, bh_span text)
 {
-	for (guint i = 0; hidden && i < hidden->texts->len; i++)
-		if (bh_span_is(text, hidden->texts->pdata[i]))
+	for (size_t i = 0; hidden && i < hidden->count; i++)
+		if (bh_span_equal(hidden->texts[i], text))
 			return true;
 	return false;
 }
 
-/* Takes the text. */
-static void add(bh_hidden **hidden, char *text)
+static bh_hidden *new_hidden(void)
 {
-	if (has(*hidden, bh_span_of(text))) {
-		bh_text_wipe(text);
+	bh_hidden *hidden = g_new(bh_hidden, 1);
+
+	hidden->texts = hidden->few;
+	hidden->room = FEW;
+	hidden->count = hidden->used = 0;
+	return hidden;
+}
+
+static bool is_within(const bh_hidden *hidden, const char *at)
+{
+	return at >= hidden->space && at < hidden->space + SPACE;
+}
+
+static char *keep(bh_hidden *hidden, bh_span text)
+{
+	char *at;
+
+	if (text.size <= SPACE - hidden->used) {
+		at = hidden->space + hidden->used;
+		hidden->used += text.size;
+	} else {
+		at = g_malloc(text.size);
+	}
+	return memcpy(at, text.at, text.size);
+}
+
+static void make_room(bh_hidden *hidden)
+{
+	bool were_few = hidden->texts == hidden->few;
+
+	hidden->room *= 2;
+	hidden->texts = g_renew(bh_span, were_few ? NULL : hidden->texts, hidden->room);
+	if (were_few)
+		memcpy(hidden->texts, hidden->few, sizeof hidden->few);
+}
+
+static void add(bh_hidden **hidden, bh_span text)
+{
+	if (text.size == 0 || has(*hidden, text))
 		return;
-	}
-	if (!*hidden) {
-		*hidden = g_new0(bh_hidden, 1);
-		(*hidden)->texts = g_ptr_array_new_with_free_func(wipe);
-	}
-	GPtrArray *texts = (*hidden)->texts;
-	guint place = 0;
-	while (place < texts->len && strlen(texts->pdata[place]) >= strlen(text))
-		place++;
-	g_ptr_array_insert(texts, (gint)place, text);
+	if (!*hidden)
+		*hidden = new_hidden();
+	bh_hidden *h = *hidden;
+	if (h->count == h->room)
+		make_room(h);
+
+	size_t place = h->count++;
+	for (; place > 0 && h->texts[place - 1].size < text.size; place--)
+		h->texts[place] = h->texts[place - 1];
+	h->texts[place] = (bh_span){keep(h, text), text.size};
+}
+
+/* Takes the text. */
+static void add_text(bh_hidden **hidden, char *text)
+{
+	add(hidden, bh_span_of(text));
+	bh_text_wipe(text);
 }
 
 /* It looks the same in a URL, a form and JSON. */
-static bool is_plain(const char *text)
+static bool is_plain(bh_span text)
 {
-	for (; *text; text++)
-		if (!g_ascii_isalnum(*text) && !strchr("-._~", *text))
+	for (size_t i = 0; i < text.size; i++)
+		if (!g_ascii_isalnum(text.at[i]) && !strchr("-._~", text.at[i]))
 			return false;
 	return true;
 }
@@ -86,21 +132,30 @@ static char *as_json_text(const char *text, bool escapes_all)
 	return g_string_free(json, FALSE);
 }
 
-void bh_hide(bh_hidden **hidden, bh_span secret)
+static void add_spellings(bh_hidden **hidden, bh_span secret)
 {
-	if (secret.size < SHORTEST || has(*hidden, secret))
-		return;
 	char *text = g_strndup(secret.at, secret.size);
 
-	if (!is_plain(text)) {
-		add(hidden, g_uri_escape_string(text, NULL, FALSE));
-		add(hidden, as_form_value(text));
-		if (g_utf8_validate(text, -1, NULL)) {
-			add(hidden, as_json_text(text, false));
-			add(hidden, as_json_text(text, true));
-		}
+	add_text(hidden, g_uri_escape_string(text, NULL, FALSE));
+	add_text(hidden, as_form_value(text));
+	if (g_utf8_validate(text, -1, NULL)) {
+		add_text(hidden, as_json_text(text, false));
+		add_text(hidden, as_json_text(text, true));
 	}
-	add(hidden, text);
+	bh_text_wipe(text);
+}
+
+void bh_hide(bh_hidden **hidden, bh_span secret)
+{
+	const char *zero = secret.size ? memchr(secret.at, '\0', secret.size) : NULL;
+
+	if (zero)
+		secret.size = (size_t)(zero - secret.at); /* what is behind it goes into no text */
+	if (secret.size < SHORTEST || has(*hidden, secret))
+		return;
+	if (!is_plain(secret))
+		add_spellings(hidden, secret);
+	add(hidden, secret);
 }
 
 void bh_hide_header_value(bh_hidden **hidden, const char *value)
@@ -149,18 +204,26 @@ void bh_hidden_free(bh_hidden *hidden)
 {
 	if (!hidden)
 		return;
-	g_ptr_array_unref(hidden->texts);
+	for (size_t i = 0; i < hidden->count; i++) {
+		if (is_within(hidden, hidden->texts[i].at))
+			continue;
+		explicit_bzero((char *)hidden->texts[i].at, hidden->texts[i].size);
+		g_free((char *)hidden->texts[i].at);
+	}
+	if (hidden->texts != hidden->few)
+		g_free(hidden->texts);
+	explicit_bzero(hidden->space, hidden->used);
 	g_free(hidden);
 }
 
-static void mask_one(GString *text, const char *secret)
+static void mask_one(GString *text, bh_span secret)
 {
-	size_t size = strlen(secret), from = 0;
+	size_t from = 0;
 	const char *found;
 
-	while ((found = memmem(text->str + from, text->len - from, secret, size))) {
+	while ((found = memmem(text->str + from, text->len - from, secret.at, secret.size))) {
 		size_t at = (size_t)(found - text->str);
-		g_string_erase(text, (gssize)at, (gssize)size);
+		g_string_erase(text, (gssize)at, (gssize)secret.size);
 		g_string_insert(text, (gssize)at, MASK);
 		from = at + strlen(MASK);
 	}
@@ -168,13 +231,21 @@ static void mask_one(GString *text, const char *secret)
 
 void bh_hidden_mask(const bh_hidden *hidden, GString *text)
 {
-	for (guint i = 0; hidden && i < hidden->texts->len; i++)
-		mask_one(text, hidden->texts->pdata[i]);
+	for (size_t i = 0; hidden && i < hidden->count; i++)
+		mask_one(text, hidden->texts[i]);
+}
+
+static bool shows_any(const bh_hidden *hidden, const GByteArray *bytes)
+{
+	for (size_t i = 0; hidden && i < hidden->count; i++)
+		if (memmem(bytes->data, bytes->len, hidden->texts[i].at, hidden->texts[i].size))
+			return true;
+	return false;
 }
 
 void bh_hidden_mask_bytes(const bh_hidden *hidden, GByteArray *bytes)
 {
-	if (!hidden)
+	if (!shows_any(hidden, bytes))
 		return;
 	g_autoptr(GString) text = g_string_new_len((const char *)bytes->data, bytes->len);
 

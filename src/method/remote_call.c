@@ -103,11 +103,11 @@ static void read_headers(lua_State *lua, const char *function, bh_script *run, b
 	int table = lua_gettop(lua), count = 0;
 
 	if (!lua_isnil(lua, table)) {
-		luaL_checkstack(lua, BH_SCRIPT_HEADERS_MAX + 8, "too many headers");
 		if (!lua_istable(lua, table))
 			luaL_error(lua, "remote.%s: `headers` must be a table", function);
 		lua_pushnil(lua);
 		while (lua_next(lua, table)) {
+			luaL_checkstack(lua, 8, "too many headers"); /* each stays there */
 			add_header(lua, function, run, &count);
 			lua_replace(lua, -2); /* the line stays where the value was */
 			lua_insert(lua, -2); /* and below the key, from which the walk goes on */
