@@ -27,13 +27,16 @@ static bool read_format(bh_reading *r, bh_field *field)
 
 	if (!bh_reading_need_text(r, field->key, "format", KEY_MAX, &name))
 		return false;
+	const char *known[BH_FIELD_NOTES + 2] = {NULL};
 	for (bh_field_format f = BH_FIELD_URL; f <= BH_FIELD_NOTES; f++) {
-		if (!strcmp(name, bh_field_format_name(f))) {
+		known[f] = bh_field_format_name(f);
+		if (!strcmp(name, known[f])) {
 			field->format = f;
 			return true;
 		}
 	}
-	return bh_reading_refuse(r, name, "field '%s' has the unknown format '%s'", field->key, name);
+	g_autofree char *meant = bh_reading_meant(name, known);
+	return bh_reading_refuse(r, name, "field '%s' has the unknown format '%s'%s", field->key, name, meant);
 }
 
 static bool read_flag(bh_reading *r, const bh_field *field, const char *name, bool *ret)

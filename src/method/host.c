@@ -408,11 +408,12 @@ static bh_script_turn returned(bh_script *s)
 	lua_settop(s->thread, 1); /* the first result, or nil */
 	if (bh_remote_judge(s, 1, &what))
 		return judged(s);
-	return broke(s,
-		     g_strdup_printf(
-			     "%s:%d: deliver returned %s, not the answer of its last call, nor what remote.delivered, "
-			     "remote.retry or remote.fail returns",
-			     s->code->file, s->code->lines[BH_STAGE_DELIVER], what));
+	return broke(
+		s,
+		g_strdup_printf(
+			"%s:%d: deliver returned %s; it must return the answer of its last call, or what remote.delivered, "
+			"remote.retry or remote.fail returns",
+			s->code->file, s->code->lines[BH_STAGE_DELIVER], what));
 }
 
 /* --- Turns ---------------------------------------------------------------------------------------- */

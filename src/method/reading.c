@@ -1,6 +1,7 @@
 #include "method/reading.h"
 
 #include "base/error.h"
+#include "base/near.h"
 
 #include <string.h>
 
@@ -43,6 +44,15 @@ bool bh_reading_refuse(bh_reading *r, const char *word, const char *format, ...)
 	return false;
 }
 
+char *bh_reading_meant(const char *name, const char *const *known)
+{
+	const char *near = bh_nearest(name, known);
+	if (near)
+		return g_strdup_printf("; did you mean %s?", near);
+	g_autofree char *all = g_strjoinv(", ", (char **)known);
+	return g_strdup_printf("; there are %s", all);
+}
+
 /* --- Members of a table ----------------------------------------------------------------------- */
 
 int bh_reading_member(bh_reading *r, const char *name)
@@ -59,8 +69,10 @@ bool bh_reading_check_members(bh_reading *r, const char *const *known, const cha
 		if (lua_type(r->lua, -1) != LUA_TSTRING)
 			return bh_reading_refuse(r, NULL, "%s has a member that is not named by a text", what);
 		const char *name = lua_tostring(r->lua, -1);
-		if (!g_strv_contains(known, name))
-			return bh_reading_refuse(r, name, "%s has an unknown member '%.60s'", what, name);
+		if (g_strv_contains(known, name))
+			continue;
+		g_autofree char *meant = bh_reading_meant(name, known);
+		return bh_reading_refuse(r, name, "%s has an unknown member '%.60s'%s", what, name, meant);
 	}
 	return true;
 }

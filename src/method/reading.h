@@ -19,6 +19,9 @@ typedef struct bh_reading {
 /* False, with BH_ERROR_INVALID: "basic.lua:12: ...", the line on which `word` stands first (NULL, or nowhere: no line). */
 bool bh_reading_refuse(bh_reading *r, const char *word, const char *format, ...) G_GNUC_PRINTF(3, 4);
 
+/* "; did you mean fields?" or "; there are title, notes ..." for the end of such a sentence. The caller's. */
+char *bh_reading_meant(const char *name, const char *const *known);
+
 /* Pushes member `name` of the table and returns its type. */
 int bh_reading_member(bh_reading *r, const char *name);
 

@@ -166,6 +166,9 @@ int bh_remote_verb(lua_State *lua)
 	bh_script *run = bh_script_of(lua);
 
 	lua_settop(lua, 2);
+	if (lua_istable(lua, 1)) /* remote:post(url), or all in one table as remote.request takes it */
+		return luaL_error(lua, "remote.%s: takes the URL first, and a dot, no colon: remote.%s(url, { ... })",
+				  function, function);
 	if (lua_isnil(lua, 2)) {
 		lua_newtable(lua);
 		lua_replace(lua, 2);

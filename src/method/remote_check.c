@@ -22,7 +22,8 @@ bh_span bh_remote_check_text(lua_State *lua, int index, const char *function, co
 	bh_span text = {0};
 
 	if (lua_type(lua, index) != LUA_TSTRING)
-		luaL_error(lua, "remote.%s: %s must be a text, not %s", function, what, luaL_typename(lua, index));
+		luaL_error(lua, "remote.%s: %s must be a text, not %s%s", function, what, luaL_typename(lua, index),
+			   lua_istable(lua, index) && !strcmp(what, "the body") ? "; json.encode makes one of it" : "");
 	text.at = lua_tolstring(lua, index, &text.size);
 	if (text.size > most)
 		luaL_error(lua, "remote.%s: %s is longer than %d bytes", function, what, (int)most);

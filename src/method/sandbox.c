@@ -388,8 +388,13 @@ static bool names_env(const char *name, const char *source, size_t size, char **
 bool bh_sandbox_compile(bh_sandbox *box, const char *name, const char *source, size_t size)
 {
 	g_autofree char *chunk = g_strconcat("@", name, NULL);
+	static const char mark[] = "\xef\xbb\xbf"; /* what some editors put before UTF-8 */
 	g_autofree char *why = NULL;
 
+	if (size >= strlen(mark) && !memcmp(source, mark, strlen(mark))) {
+		source += strlen(mark);
+		size -= strlen(mark);
+	}
 	if (names_env(name, source, size, &why)) {
 		lua_pushstring(box->lua, why);
 		return false;

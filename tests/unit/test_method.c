@@ -179,9 +179,12 @@ static void a_wrong_call_is_a_script_error(rig *r, gconstpointer unused)
 		{"remote.post('https://a.example/\\n')", "remote.post: the URL holds a blank"},
 		{"remote.post('https://a.example/\\0')", "remote.post: the URL holds a blank"},
 		{"remote.post(('x'):rep(2049))", "remote.post: the URL is longer than 2048 bytes"},
+		{"remote:post('https://a.example/')", "remote.post: takes the URL first, and a dot, no colon"},
+		{"remote.post { url = 'https://a.example/' }", "remote.post: takes the URL first"},
 		{"remote.post('https://a.example/', 17)", "remote.post: the options must be a table"},
 		{"remote.post('https://a.example/', { header = {} })", "remote.post: unknown option 'header'"},
-		{"remote.post('https://a.example/', { body = {} })", "remote.post: the body must be a text, not table"},
+		{"remote.post('https://a.example/', { body = {} })",
+		 "remote.post: the body must be a text, not table; json.encode"},
 		{"remote.get('https://a.example/', { body = 'x' })", "remote.get: a GET has no body"},
 		{"remote.post('https://a.example/', { body = ('x'):rep(1024 * 1024 + 1) })",
 		 "remote.post: the body is longer"},
@@ -267,7 +270,7 @@ static void a_judgement_is_passed_on(rig *r, gconstpointer unused)
 
 static void any_other_result_is_a_script_error(rig *r, gconstpointer unused)
 {
-	assert_code_breaks(r, "", "bad.lua:4: deliver returned nothing, not the answer");
+	assert_code_breaks(r, "", "bad.lua:4: deliver returned nothing; it must return the answer");
 	assert_code_breaks(r, "return nil", "bad.lua:4: deliver returned nothing");
 	assert_code_breaks(r, "return true", "deliver returned a boolean");
 	assert_code_breaks(r, "return 200", "deliver returned a number");
