@@ -207,6 +207,7 @@ static void noted(bh_call *call)
 	GString *out = g_string_sized_new(256);
 
 	bh_out_open(out, NULL, '{');
+	bh_out_text(out, "folder", bh_methods_origin(r->now));
 	bh_out_int(out, "methods", all->len);
 	bh_out_texts(out, "changed", (char *const *)changed->pdata);
 	write_broken(out, r->now);
@@ -231,7 +232,8 @@ static void reloaded(bh_call *call)
 	g_autofree char *names = g_strjoinv(" ", (char **)changed->pdata);
 
 	r->line = g_strdup_printf("methods.reload%s%s", *names ? " " : "", names);
-	bh_log(BH_INFO, "api", "methods read anew", BH_STR("changed", names), BH_STR("by", call->scope.key_text));
+	bh_log(BH_INFO, "api", "methods read anew", BH_STR("folder", bh_methods_origin(r->now)),
+	       BH_STR("changed", names), BH_STR("by", call->scope.key_text));
 	bh_call_write(call, &(bh_write){.kind = BH_WRITE_AUDIT, .audit_what = r->line}, noted);
 }
 

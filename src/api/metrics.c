@@ -103,6 +103,14 @@ static void write_store(GString *out, bh_call *call)
 	plain(out, "bellhop_store_wal_bytes", "gauge", "Size of its write-ahead log.", (uint64_t)health.wal_bytes);
 }
 
+static void write_methods(GString *out, bh_api *api)
+{
+	g_autoptr(bh_methods) methods = bh_api_methods(api);
+
+	plain(out, "bellhop_methods_broken", "gauge", "Method files that could not be read when they were read last.",
+	      bh_methods_broken(methods)->len);
+}
+
 void bh_show_metrics(bh_call *call)
 {
 	const bh_api_rooms *rooms = &call->api->rooms;
@@ -113,6 +121,7 @@ void bh_show_metrics(bh_call *call)
 	write_intake(out, call->api);
 	write_journal(out, rooms->journal);
 	write_store(out, call);
+	write_methods(out, call->api);
 	if (rooms->metrics)
 		rooms->metrics(rooms->user, out);
 	bh_reply_text(call, 200, out, "text/plain; version=0.0.4; charset=utf-8");

@@ -126,7 +126,7 @@ static const bh_option WEBHOOK_LIST[] = {
 #define FORM \
 	{"url", "URL", "Where the events go (short for --set url=URL)", .stands_for = "webhook-url"}, \
 	{"name", "TEXT", "What people call it"}, \
-	{"method", "METHOD", "How to authenticate and send: none, basic, or one of your own; see `bellhop method list`"}, \
+	{"method", "METHOD", "How to authenticate and send: none, basic, oauth, mailchimp, slack, or one of your own; see `bellhop method list`"}, \
 	{"set", "KEY=VALUE", "A setting of the method; VALUE may be @FILE, or - for standard input, which keeps passwords " \
 	                     "out of the shell's history", .many = true}, \
 	{"script", "SCRIPT", "Its own script, Lua text or @FILE: `accepts` decides which events it gets, `transform` changes " \

@@ -79,12 +79,14 @@ bh_exit bh_run_method_show(bh_call *call, GError **error)
 	return BH_EXIT_DONE;
 }
 
-/* "3 methods are at work; changed: acme, basic". */
+/* "methods at work: 3, from /srv/methods; changed: acme basic": a file that is not taken may be in another folder. */
 static guint append_reloaded(const bh_call *call, const bh_json *json, GString *out)
 {
 	g_autofree char *count = bh_member_shown(json, 0, "methods");
 	uint32_t changed = bh_member(json, 0, "changed");
-	g_string_append_printf(out, "methods at work: %s; ", count ? count : "?");
+	g_autofree char *folder = bh_member_shown(json, 0, "folder");
+	g_string_append_printf(out, "methods at work: %s%s%s; ", count ? count : "?", folder ? ", from " : "",
+			       folder ? folder : "");
 	g_string_append(out, bh_first_item(json, changed) == BH_JSON_NONE ? "none has changed" : "changed:");
 	for (uint32_t c = bh_first_item(json, changed); c != BH_JSON_NONE; c = bh_json_next(json, changed, c)) {
 		g_autofree char *name = bh_node_text(json, c);

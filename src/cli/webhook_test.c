@@ -107,6 +107,8 @@ static bh_exit wait_for_test(bh_call *call, const bh_reply *accepted, const char
 		bh_watch_print_json(watch, bh_json_text(accepted->json, 0));
 	else
 		bh_watch_print(watch);
+	if (!call->json && bh_watch_result(watch) == BH_EXIT_DONE) /* else the watch has said where to read more */
+		bh_remark("What was sent: bellhop delivery show %s --full", delivery);
 	return bh_watch_result(watch);
 }
 

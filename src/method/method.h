@@ -91,6 +91,7 @@ typedef struct bh_broken_method {
 	bool kept;  /* the version before it is at work still */
 } bh_broken_method;
 GPtrArray *bh_methods_broken(const bh_methods *m); /* borrowed bh_broken_method, sorted by name; the set's own */
+const char *bh_methods_origin(const bh_methods *m); /* the folder, from the root on; NULL: a single file's set */
 
 /*
  * Checks settings given by an owner against the method's fields and makes the stored form: unknown or missing

@@ -16,6 +16,7 @@ struct bh_methods {
 	int refs;
 	GPtrArray *all; /* bh_method, sorted by name */
 	GPtrArray *broken; /* bh_broken_method, sorted by name */
+	char *folder; /* where they were read, from the root on; NULL: a single file's set */
 };
 
 /* --- A set of methods ------------------------------------------------------------------------- */
@@ -57,6 +58,7 @@ void bh_methods_unref(bh_methods *m)
 		return;
 	g_ptr_array_unref(m->all);
 	g_ptr_array_unref(m->broken);
+	g_free(m->folder);
 	g_free(m);
 }
 
@@ -82,6 +84,11 @@ GPtrArray *bh_methods_list(const bh_methods *m)
 GPtrArray *bh_methods_broken(const bh_methods *m)
 {
 	return m->broken;
+}
+
+const char *bh_methods_origin(const bh_methods *m)
+{
+	return m->folder;
 }
 
 /* --- Reading a folder ------------------------------------------------------------------------- */
@@ -200,6 +207,7 @@ bh_methods *bh_methods_load(const char *folder, const bh_methods *previous, GPtr
 	}
 
 	bh_methods *m = new_set();
+	m->folder = g_canonicalize_filename(folder, NULL);
 	for (struct dirent *entry = readdir(dir); entry; entry = readdir(dir))
 		if (is_method_file(entry->d_name))
 			add_file(m, folder, entry->d_name, previous, ret_broken);

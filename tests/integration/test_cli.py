@@ -271,6 +271,7 @@ def test_a_webhook_from_first_to_last(bellhop, site, receiver):
     assert rotated["secret"] != secret and rotated["old_secret_until"]
 
     tested = bellhop.run("webhook", "test", webhook, "--wait")
+    assert re.fullmatch(r"What was sent: bellhop delivery show dlv_\w+ --full\n", tested.stderr)
     assert "delivered" in tested.stdout and "200" in tested.stdout
     changed = bellhop.run("webhook", "set", webhook, "--events", "*", "--all-properties", "--remove-header", "X-A", "--disable").stdout
     assert re.search(r"enabled +no", changed) and re.search(r"events +\*\n", changed) and "X-A" not in changed

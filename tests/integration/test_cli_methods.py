@@ -305,7 +305,7 @@ def test_a_broken_file_is_named_and_its_version_before_stays(install, tmp_path):
     for name in ["none", "basic"]:
         (folder / f"{name}.lua").write_text((ROOT / "methods" / f"{name}.lua").read_text())
     bellhop = install(settings={"methods_dir": str(folder)}).start()
-    assert "none has changed" in bellhop.run("method", "reload").stdout
+    assert bellhop.run("method", "reload").stdout == f"methods at work: 2, from {folder}; none has changed\n"
 
     (folder / "acme.lua").write_text(ACME)
     (folder / "none.lua").write_text("return { title = 'No', fields = {} }")

@@ -641,7 +641,9 @@ static void a_reload_says_what_has_changed_and_what_is_broken(void)
 	g_autofree char *none = g_build_filename(folder, "none.lua", NULL);
 
 	g_auto(reply) same = reload(h);
-	g_assert_cmpstr(same.body->str, ==, "{\"methods\":2,\"changed\":[],\"broken\":[]}");
+	g_autofree char *expected =
+		g_strdup_printf("{\"folder\":\"%s\",\"methods\":2,\"changed\":[],\"broken\":[]}", folder);
+	g_assert_cmpstr(same.body->str, ==, expected);
 
 	put_file(folder, "acme.lua", "return {");
 	put_file(folder, "fresh.lua", PLAIN_METHOD);
@@ -657,6 +659,8 @@ static void a_reload_says_what_has_changed_and_what_is_broken(void)
 	assert_json(json_object_get(json_array_get(broken, 1), "kept"), "false");
 
 	g_auto(reply) list = get(h, "/v1/methods");
+	g_auto(reply) metrics = get(h, "/metrics");
+	g_assert_nonnull(strstr(metrics.body->str, "\nbellhop_methods_broken 2\n"));
 	g_assert_true(json_equal(json_object_get(list.json, "broken"), broken));
 	g_assert_cmpstr(member_of(&list, 0, "name"), ==, "acme");
 	g_assert_true(g_str_has_prefix(member_of(&list, 0, "error"), "acme.lua:"));
