@@ -14,6 +14,10 @@
 #define PATH_MAX_SIZE 200
 #define NAME_SHOWN 40
 #define BYTES_PER_STEP 8
+#define TABLE_STEPS 4
+#define FLOAT_STEPS 20
+#define LONG_FLOAT 16 /* bytes; the shortest text of such a one is found by trying, ... */
+#define LONG_FLOAT_STEPS 200 /* ... which takes so much */
 
 typedef struct place {
 	const struct place *up; /* NULL: the value itself */
@@ -170,7 +174,9 @@ static void write_number(writer *w, const place *at)
 	if (!isfinite(number))
 		refuse(w, at, isnan(number) ? "is not a number (0/0)" : "is infinite, which JSON cannot say");
 	char text[BH_LUA_FLOAT_SIZE];
-	add(w, text, bh_lua_float_text(number, text));
+	size_t size = bh_lua_float_text(number, text);
+	bh_sandbox_spend(w->lua, size < LONG_FLOAT ? FLOAT_STEPS : LONG_FLOAT_STEPS);
+	add(w, text, size);
 }
 
 static void write_text(writer *w, const place *at)
@@ -276,6 +282,7 @@ static void write_table(writer *w, const place *at)
 	if (metatable && !marked)
 		bh_lua_look_behind(w->lua, lua_gettop(w->lua));
 	bh_lua_names_survey(&names, w->lua, lua_gettop(w->lua));
+	bh_sandbox_spend(w->lua, TABLE_STEPS);
 
 	bool is_list = bh_lua_names_are_list(&names);
 	if (is_list && (marked || names.indices > 0))

@@ -5,6 +5,8 @@
 #include <stdlib.h>
 
 #define KEY_STEPS 2 /* what looking at a key takes */
+#define MANY 1024 /* names that do not fit into the processor's near memory any more: each look at one is a wait */
+#define WAIT_STEPS 8
 #define PAID_AT_ONCE 64 /* keys */
 #define BYTES_PER_STEP 16 /* of names that are compared */
 
@@ -46,7 +48,7 @@ void bh_lua_names_survey(bh_lua_names *names, lua_State *lua, int index)
 	names->has_others = false;
 	for (lua_pushnil(lua); lua_next(lua, index); lua_pop(lua, 1)) {
 		if (++seen % PAID_AT_ONCE == 0)
-			bh_sandbox_spend(lua, KEY_STEPS * PAID_AT_ONCE);
+			bh_sandbox_spend(lua, (KEY_STEPS + (names->count > MANY ? WAIT_STEPS : 0)) * PAID_AT_ONCE);
 		if (lua_type(lua, -2) == LUA_TSTRING)
 			note_text(names, lua);
 		else if (lua_isinteger(lua, -2))
@@ -76,14 +78,14 @@ static void sort_few(bh_span *names, size_t count)
 	}
 }
 
-/* Comparing goes over the bytes of all names once for each doubling of their number. */
+/* Comparing goes over the bytes of all names once for each doubling of their number; then each one's value is looked up. */
 static void pay_for_sorting(const bh_lua_names *names, lua_State *lua)
 {
-	size_t bytes = 0, rounds = g_bit_storage(names->count);
+	size_t bytes = 0, rounds = g_bit_storage(names->count), waits = names->count > MANY ? 2 * WAIT_STEPS : 0;
 
 	for (size_t i = 0; i < names->count; i++)
 		bytes += names->sorted[i].size;
-	bh_sandbox_spend(lua, rounds * (names->count + bytes / BYTES_PER_STEP));
+	bh_sandbox_spend(lua, rounds * (names->count + bytes / BYTES_PER_STEP) + waits * names->count);
 }
 
 static void collect_many(bh_lua_names *names, lua_State *lua, int index)

@@ -12,8 +12,10 @@
 #define SLICE_STEPS 100000 /* about a millisecond */
 #define SLICE_TIME (3 * BH_MILLISECOND) /* for slow instructions */
 #define STRETCH_STEPS 1000000
+#define STRETCH_TIME (50 * BH_MILLISECOND) /* generous: what is a matter of steps shall not be one of the machine */
+#define GLANCE_TIME 200 /* microseconds */
 #define LOOK_TIME BH_MILLISECOND /* an interval of the hook that took longer is too long */
-#define SHORT_BLOCK (4 * 1024) /* instructions over texts longer than this are slow: the hook comes oftener */
+#define SHORT_BLOCK (32 * 1024) /* instructions over texts longer than this are slow: the hook comes oftener */
 #define SMALL_BLOCK 64
 #define COLLECTING_STEPS 4 /* what a collection takes for each block */
 #define GARBAGE_MAX (512 * 1024)
@@ -204,6 +206,7 @@ static void spend(lua_State *lua, bh_sandbox *box, size_t steps)
 static bh_usec turn_time(bh_sandbox *box)
 {
 	bh_usec now = bh_clock_work();
+	box->glanced_at = bh_clock_mono();
 	if (!box->timed) {
 		box->timed = true;
 		box->turn_began = box->looked_at = now;
@@ -239,24 +242,43 @@ static void end_slice(lua_State *lua, bh_sandbox *box)
 	lua_yield(lua, 0); /* returns, and the hook must return as well */
 }
 
+/*
+ * The clock of work is a call of the kernel's: as slow as a hundred instructions, when the hook may come after each second one.
+ * It is asked when the cheap one says that it can have moved.
+ */
+static bool may_be_late(const bh_sandbox *box)
+{
+	return !box->timed || bh_mono_since(bh_clock_mono(), box->glanced_at) >= GLANCE_TIME;
+}
+
+/* Ends what takes too long. */
+static void look_at_clock(lua_State *lua, bh_sandbox *box)
+{
+	bh_meter *meter = box->running;
+	bh_usec taken = turn_time(box);
+
+	if (taken > meter->time)
+		meter->stop = BH_STOP_TIME;
+	else if (meter->sliced && taken > STRETCH_TIME && !lua_isyieldable(lua))
+		meter->stop = BH_STOP_STRETCH;
+	if (meter->stop)
+		end_run(lua);
+	learn_pace(box, taken);
+}
+
 static void count_hook(lua_State *lua, lua_Debug *activation)
 {
 	bh_sandbox *box = box_of(lua);
 	bh_meter *meter = box->running;
-	int interval = hook_interval(meter);
 
-	spend(lua, box, (size_t)interval);
-	bh_usec taken = turn_time(box);
-	if (taken > meter->time) {
-		meter->stop = BH_STOP_TIME;
-		end_run(lua);
-	}
-	learn_pace(box, taken);
+	spend(lua, box, (size_t)hook_interval(meter));
+	if (may_be_late(box))
+		look_at_clock(lua, box);
 	lua_sethook(lua, count_hook, LUA_MASKCOUNT, hook_interval(meter));
 	if (!meter->sliced || !lua_isyieldable(lua))
 		return;
 	box->stretch = STRETCH_STEPS;
-	if (box->slice <= 0 || taken > SLICE_TIME)
+	if (box->slice <= 0 || box->looked_at - box->turn_began > SLICE_TIME)
 		end_slice(lua, box);
 }
 
@@ -299,13 +321,19 @@ static void note_memory_error(lua_State *lua, bh_meter *meter, int status)
 		meter->stop = BH_STOP_MEMORY;
 }
 
-/* No script catches its own end. */
+/*
+ * No script catches its own end. As an error it would go through each pcall that the run is in: there can be a hundred thousand
+ * of them, each as slow as all that are left. So the coroutine stays here, and nobody resumes it any more. Where Lua cannot yield
+ * they are at most some 200.
+ */
 static void pass_end_on(lua_State *lua, int status)
 {
 	bh_meter *meter = box_of(lua)->running;
 	if (status == LUA_OK || !meter)
 		return;
 	note_memory_error(lua, meter, status);
+	if (meter->stop && lua_isyieldable(lua))
+		lua_yield(lua, 0);
 	if (meter->stop)
 		end_run(lua);
 }

@@ -69,6 +69,7 @@ typedef struct bh_sandbox {
 	int64_t slice, stretch; /* steps left before it pauses, and before it must have done so */
 	bool timed; /* turn_began is set: a turn of a few instructions reads no clock */
 	bh_usec turn_began, looked_at; /* on the clock of the thread's work */
+	bh_mono glanced_at; /* when that was */
 } bh_sandbox;
 
 void bh_sandbox_init(bh_sandbox *box, size_t memory_max);

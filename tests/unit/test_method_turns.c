@@ -129,6 +129,37 @@ static void slow_instructions_do_not_keep_the_thread(rig *r, gconstpointer unuse
 	bh_script_free(s);
 }
 
+/* The longest turn until it breaks. */
+static bh_usec longest_turn(rig *r, const char *code)
+{
+	bh_request call;
+	bh_usec longest = 0;
+	bh_script_turn turn;
+
+	write_deliver(r, "bad", "", code);
+	bh_script *s = begin(r, "bad", SETTINGS);
+	do {
+		bh_usec before = bh_clock_work();
+		turn = bh_script_resume(s, NULL, &call);
+		longest = MAX(longest, bh_clock_work() - before);
+	} while (turn == BH_SCRIPT_LATER && bh_script_host_next(r->host) == s);
+	g_assert_cmpint(turn, ==, BH_SCRIPT_BROKE);
+	g_assert_nonnull(strstr(bh_script_trouble(s), "too long"));
+	bh_script_free(s);
+	return longest;
+}
+
+/*
+ * These held the thread for more than half a second: the end of a run went through sixty thousand pcalls, each of which took as
+ * long as all that were left; and beside a large table the kernel was asked for the time after each second instruction.
+ */
+static void the_end_of_a_run_is_no_long_turn(rig *r, gconstpointer unused)
+{
+	g_assert_cmpint(longest_turn(r, "local function f() pcall(f) pcall(f) end f()"), <, 400 * BH_MILLISECOND);
+	g_assert_cmpint(longest_turn(r, "local t = {} for i = 1, 100000 do t[i] = i * 7919 % 100003 end table.sort(t)"),
+			<, 400 * BH_MILLISECOND);
+}
+
 /* --- What cannot pause ---------------------------------------------------------------------------- */
 
 #define STRETCH "the script computed for too long without a pause; sort, match or replace less at once"
@@ -531,5 +562,6 @@ int main(int argc, char **argv)
 	ADD(the_host_s_end_cannot_be_caught);
 	ADD(garbage_that_others_collect_is_no_need);
 	ADD(a_large_body_can_be_worked_on);
+	ADD(the_end_of_a_run_is_no_long_turn);
 	return g_test_run();
 }
