@@ -355,7 +355,9 @@ bh_script *bh_script_new(bh_script_host *h, const bh_script_job *job, GError **e
 {
 	bh_script_code *code = g_hash_table_lookup(h->codes, job->method);
 	if (!code) {
-		g_set_error(error, BH_ERROR, BH_ERROR_NOT_FOUND, "there is no method \"%.100s\"", job->method);
+		g_set_error(error, BH_ERROR, BH_ERROR_NOT_FOUND,
+			    "there is no method \"%.100s\": its file is gone or broken (`bellhop method list`)",
+			    job->method);
 		return NULL;
 	}
 	bh_script_settings *opened = bh_settings_cache_get(h->settings, code->method, job->settings, error);
