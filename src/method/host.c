@@ -115,6 +115,11 @@ void bh_script_host_free(bh_script_host *h)
 	g_free(h);
 }
 
+size_t bh_script_host_memory(const bh_script_host *h)
+{
+	return h->box.used;
+}
+
 void bh_script_host_use(bh_script_host *h, bh_methods *methods)
 {
 	GHashTable *codes = make_codes(h, methods);

@@ -141,6 +141,7 @@ typedef struct bh_script_limits {
 typedef struct bh_script_host bh_script_host;
 bh_script_host *bh_script_host_new(const bh_script_limits *limits, const bh_sealer *sealer);
 void bh_script_host_free(bh_script_host *h); /* after all its runs */
+size_t bh_script_host_memory(const bh_script_host *h); /* bytes that its scripts, settings and runs hold now */
 
 /* Switches to other method files (takes a reference); runs under way finish with the old ones. */
 void bh_script_host_use(bh_script_host *h, bh_methods *methods);
