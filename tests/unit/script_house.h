@@ -40,7 +40,7 @@ G_DEFINE_AUTO_CLEANUP_CLEAR_FUNC(ending, ending_clear)
 static inline void house_set_up(house *h, gconstpointer unused)
 {
 	static const bh_script_limits limits = {
-		.memory_max = HOUSE_MEMORY, .instructions_max = 4 * 1000 * 1000, .calls_max = 8};
+		.memory_max = HOUSE_MEMORY, .instructions_max = 2 * 1000 * 1000, .calls_max = 8};
 	g_autoptr(GError) error = NULL;
 
 	g_unsetenv("BELLHOP_SEAL_KEY");
