@@ -43,7 +43,7 @@ void bh_api_use(bh_api *api, const bh_settings *settings, bh_guard *guard, bh_me
 /* "127.0.0.1:8380" with the port that the kernel chose. */
 const char *bh_api_address(const bh_api *api);
 
-/* Accepts no new connections and answers 503 to new requests; what is under way goes on. */
+/* From now on new requests are answered 503; what is under way goes on. */
 void bh_api_quiesce(bh_api *api);
 /* Waits until what is under way is answered, then frees. The journal must still be open. */
 void bh_api_close(bh_api *api);

@@ -189,7 +189,6 @@ static bh_api *api_new(const bh_api_rooms *rooms, const bh_settings *settings, b
 	bh_api *api = g_new0(bh_api, 1);
 
 	api->rooms = *rooms;
-	api->listen_fd = -1;
 	api->guard = bh_guard_ref(guard);
 	api->methods = bh_methods_ref(methods);
 	api->names = bh_name_pool_new();
@@ -211,8 +210,6 @@ static void api_free(bh_api *api)
 	pthread_mutex_destroy(&api->lock);
 	bh_guard_unref(api->guard);
 	bh_methods_unref(api->methods);
-	if (api->listen_fd >= 0)
-		close(api->listen_fd);
 	g_free(api->address);
 	g_free(api);
 }
@@ -244,11 +241,13 @@ const char *bh_api_address(const bh_api *api)
 
 /* --- Closing ----------------------------------------------------------------------------- */
 
+/*
+ * Without MHD_quiesce_daemon: it takes the listening socket out of each worker's epoll while the worker, told at the same time, does
+ * so as well, and who comes second ends the process (libmicrohttpd 0.9.75: "Failed to remove listen FD from epoll set").
+ */
 void bh_api_quiesce(bh_api *api)
 {
-	if (atomic_exchange(&api->stopping, true))
-		return;
-	api->listen_fd = MHD_quiesce_daemon(api->daemon);
+	atomic_store(&api->stopping, true);
 }
 
 /*

@@ -47,7 +47,6 @@ struct bh_api {
 	_Atomic bool closed; /* no entry is handed in any more */
 	_Atomic size_t answering; /* somebody is inside MHD_resume_connection */
 	_Atomic bool stopping;
-	int listen_fd; /* ours again once MHD is quiescent; -1 before */
 };
 
 /* New references. */
