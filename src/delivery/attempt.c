@@ -39,7 +39,7 @@ struct bh_attempt {
 	const bh_step *step; /* to go on with */
 	bool has_turn; /* its script may run at once */
 	GList turn_link; /* among those who wait for a turn */
-	bool awaits_turn;
+	GQueue *awaits_in; /* the row of those; NULL: it does not wait */
 	bh_webhook *webhook; /* a reference: as it was when the attempt began */
 	bh_newest newest;
 	bh_event *event; /* a reference */
@@ -143,8 +143,8 @@ static void take_back(bh_attempt *a)
 static void attempt_free(bh_attempt *a)
 {
 	g_queue_unlink(&a->loop->attempts, &a->link);
-	if (a->awaits_turn)
-		g_queue_unlink(&a->loop->turns.waiting, &a->turn_link);
+	if (a->awaits_in)
+		g_queue_unlink(a->awaits_in, &a->turn_link);
 	drop_answer(a);
 	drop_aside(a);
 	bh_newest_clear(&a->newest);
@@ -158,6 +158,16 @@ static void attempt_free(bh_attempt *a)
 
 /* --- Turns ------------------------------------------------------------------------------------- */
 
+bh_id bh_attempt_webhook(const bh_attempt *a)
+{
+	return a->item->waiting.webhook;
+}
+
+void bh_attempt_await(bh_attempt *a)
+{
+	a->awaits_in = bh_turns_await(a->loop, bh_attempt_webhook(a), &a->turn_link);
+}
+
 /* Its script says that it goes on later. */
 static const bh_step *go_on_with(bh_attempt *a, const bh_step *step)
 {
@@ -168,14 +178,13 @@ static const bh_step *go_on_with(bh_attempt *a, const bh_step *step)
 /* False: it waits for its turn, and goes on with `step`. */
 static bool takes_turn(bh_attempt *a, const bh_step *step)
 {
-	bool may = a->has_turn || bh_turns_left(a->loop);
+	bool may = a->has_turn || bh_turns_left(a->loop, bh_attempt_webhook(a));
 
 	a->has_turn = false;
 	if (may)
 		return true;
 	a->step = step;
-	a->awaits_turn = true;
-	bh_turns_await(a->loop, &a->turn_link);
+	bh_attempt_await(a);
 	return false;
 }
 
@@ -348,7 +357,7 @@ static const bh_step *run_script(bh_attempt *a)
 		return WAIT;
 	const bh_answer *news = a->is_new_answer ? a->answer : NULL;
 	a->is_new_answer = false;
-	switch (bh_turns_resume(a->loop, a->script, news, &a->call)) {
+	switch (bh_turns_resume(a->loop, bh_attempt_webhook(a), a->script, news, &a->call)) {
 	case BH_SCRIPT_CALLS:
 		return &TRANSFER;
 	case BH_SCRIPT_LATER:
@@ -521,7 +530,7 @@ void bh_attempt_begin(bh_loop *loop, bh_item *item)
 
 void bh_attempt_go_on(bh_attempt *a)
 {
-	a->awaits_turn = false;
+	a->awaits_in = NULL;
 	a->has_turn = true;
 	go(a, is_overtaken(a) ? give_back(a) : a->step);
 }

@@ -203,6 +203,8 @@ struct bh_loop {
 	GQueue attempts;       /* bh_attempt, under way */
 	struct {
 		GQueue waiting;     /* bh_attempt that may not compute before the next turn */
+		GQueue slow_waiting; /* those of webhooks that are slow */
+		GHashTable *slow;   /* bh_id of a webhook -> bh_mono: until when it is */
 		bool begun_next;    /* who is in the middle of a run is next */
 		bh_usec spent;      /* by scripts, in this turn of the loop */
 		unsigned count;     /* of runs resumed in it */

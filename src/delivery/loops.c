@@ -102,6 +102,8 @@ static bool loop_init(bh_loop *loop, int number, const bh_loops_rooms *rooms, co
 	g_queue_init(&loop->postponed);
 	g_queue_init(&loop->attempts);
 	g_queue_init(&loop->turns.waiting);
+	g_queue_init(&loop->turns.slow_waiting);
+	loop->turns.slow = g_hash_table_new_full(g_int64_hash, g_int64_equal, g_free, g_free);
 	loop->turns.count_max = rooms->turns_max;
 	loop->disabling = g_hash_table_new_full(g_int64_hash, g_int64_equal, g_free, NULL);
 	loop->ending = g_hash_table_new_full(g_int64_hash, g_int64_equal, g_free, NULL);
@@ -187,6 +189,7 @@ static void loop_clear(bh_loop *loop)
 	g_clear_pointer(&loop->disabling, g_hash_table_unref);
 	g_clear_pointer(&loop->ending, g_hash_table_unref);
 	g_clear_pointer(&loop->streaks, g_hash_table_unref);
+	g_clear_pointer(&loop->turns.slow, g_hash_table_unref);
 	g_clear_pointer(&loop->recoveries, g_ptr_array_unref);
 	g_clear_pointer(&loop->held, g_array_unref);
 	if (loop->epoll_fd > 0)

@@ -51,10 +51,10 @@ static bh_newest_turn pass_over(bh_newest *n)
  * A condition that breaks has not said that it wants the candidate, and ours, which would then be the one that is lost, has its
  * own turn now.
  */
-static bh_newest_turn go_on(bh_newest *n, bh_loop *loop)
+static bh_newest_turn go_on(bh_newest *n, bh_loop *loop, bh_id webhook)
 {
 	bh_request none;
-	bh_script_turn turn = bh_turns_resume(loop, n->script, NULL, &none);
+	bh_script_turn turn = bh_turns_resume(loop, webhook, n->script, NULL, &none);
 
 	if (turn == BH_SCRIPT_LATER)
 		return BH_NEWEST_LATER;
@@ -86,7 +86,7 @@ bh_newest_turn bh_newest_look(bh_newest *n, bh_loop *loop, const bh_waiting *our
 			      void *user)
 {
 	if (n->script)
-		return go_on(n, loop);
+		return go_on(n, loop, webhook->id);
 	if (webhook->coalesce <= 0 || !ours->may_coalesce || !find(n, loop, ours, loop->now.wall))
 		return BH_NEWEST_ITSELF;
 	if (!bh_script_host_filters(loop->scripts, webhook->method, webhook->script))
@@ -100,5 +100,5 @@ bh_newest_turn bh_newest_look(bh_newest *n, bh_loop *loop, const bh_waiting *our
 	if (candidate->state != BH_STATE_PENDING) /* it went out: its condition was asked then */
 		return BH_NEWEST_FOUND;
 	n->asked++;
-	return begin(n, loop, candidate, webhook, user) ? go_on(n, loop) : pass_over(n);
+	return begin(n, loop, candidate, webhook, user) ? go_on(n, loop, webhook->id) : pass_over(n);
 }

@@ -496,6 +496,16 @@ bool bh_script_host_has_next(const bh_script_host *h)
 	return h->row.length > 0;
 }
 
+size_t bh_script_host_row(const bh_script_host *h)
+{
+	return h->row.length;
+}
+
+bool bh_script_is_paused(const bh_script *s)
+{
+	return s->state == BH_SCRIPT_STATE_QUEUED;
+}
+
 int bh_script_park(lua_State *lua, lua_KContext context, lua_KFunction next)
 {
 	if (!lua_isyieldable(lua))

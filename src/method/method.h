@@ -213,7 +213,9 @@ typedef enum bh_script_turn {
  * deals with what else it has to do between two of them, but does not sleep while there is one (bh_script_host_has_next).
  */
 bh_script *bh_script_host_next(bh_script_host *h);
+bool bh_script_is_paused(const bh_script *s); /* after LATER: it computes, and does not wait for a token */
 bool bh_script_host_has_next(const bh_script_host *h);
+size_t bh_script_host_row(const bh_script_host *h); /* how many there are */
 void *bh_script_user(const bh_script *s);
 
 /* What the call is for: it decides what the loop adds to it. */

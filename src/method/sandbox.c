@@ -19,6 +19,8 @@
 #define SMALL_BLOCK 64
 #define COLLECTING_STEPS 4 /* what a collection takes for each block */
 #define GARBAGE_MAX (512 * 1024)
+#define DROPPED_PART \
+	4 /* of what lives: with every few runs that held much, the collector would go through what all others hold */
 #define HOUSE 16 /* all runs together have this many times the memory of one, ... */
 #define HOUSE_SHARE 8 /* ... of which a run may hold this part of what is free: nobody takes the last of it ... */
 #define PARDON 4 /* times its memory: what a run may have made and thrown away between its turns */
@@ -150,6 +152,7 @@ static void collect(lua_State *lua, bh_sandbox *box)
 {
 	lua_gc(lua, LUA_GCCOLLECT, 0);
 	box->live = box->used;
+	box->dropped = 0;
 	box->collections++;
 }
 
@@ -174,7 +177,9 @@ static void collect_if_tight(lua_State *lua, bh_sandbox *box)
 
 void bh_sandbox_tidy(bh_sandbox *box, const bh_meter *ended)
 {
-	if (ended && ended->held > GARBAGE_MAX) /* it held much: others wait for that */
+	if (ended)
+		box->dropped += ended->held;
+	if (box->dropped > GARBAGE_MAX + box->live / DROPPED_PART) /* others wait for that */
 		collect(box->lua, box);
 	else
 		collect_if_due(box->lua, box);

@@ -63,6 +63,7 @@ typedef struct bh_sandbox {
 	size_t tight; /* bytes from which on its garbage is collected oftener */
 	size_t blocks; /* how many there are: what a collection costs goes by them, not by bytes */
 	size_t live; /* bytes that the last collection left */
+	size_t dropped; /* bytes that runs held which have ended since */
 	unsigned collections;
 	bh_meter *running; /* NULL between turns */
 	lua_State *thread; /* the coroutine that runs */

@@ -34,6 +34,7 @@ typedef struct house {
 
 /* What a test wants of an event and its delivery; NULL and 0: nothing special. */
 typedef struct wish {
+	bh_id webhook; /* 0: WEBHOOK */
 	const char *order_key, *coalesce_key;
 	bh_usec delay;
 	bool is_test;
@@ -173,10 +174,11 @@ G_GNUC_UNUSED static bh_id hand_over_as(house *h, const wish *like)
 	event->id = bh_id_new();
 	event->occurred_at = event->accepted_at = bh_clock_wall();
 	event->hops = like->hops;
-	bh_finding finding = {.webhook = WEBHOOK, .manager = MANAGER, .verdict = BH_VERDICT_TRIGGERED};
+	bh_id webhook = like->webhook ? like->webhook : WEBHOOK;
+	bh_finding finding = {.webhook = webhook, .manager = MANAGER, .verdict = BH_VERDICT_TRIGGERED};
 	bh_delivery delivery = {.id = bh_id_new(),
 				.event_id = event->id,
-				.webhook_id = WEBHOOK,
+				.webhook_id = webhook,
 				.manager_id = (char *)MANAGER,
 				.state = BH_STATE_PENDING,
 				.order_key = (char *)like->order_key,

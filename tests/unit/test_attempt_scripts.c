@@ -1,4 +1,5 @@
 /* Attempts of webhooks with a script of their own: filtered, transformed, coalesced by what they want, computing for long. */
+#include "delivery/loop.h"
 #include "engine_house.h"
 
 static const act POLITE[] = {{READ}, {SEND, "HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n"}, {AGAIN}};
@@ -287,6 +288,41 @@ static void many_that_compute_for_long_all_get_their_turns(void)
 	close_house(h);
 }
 
+#define QUICK_WEBHOOKS 60
+
+static void put_quick_webhooks(house *h)
+{
+	for (bh_id id = WEBHOOK + 1; id <= WEBHOOK + QUICK_WEBHOOKS; id++) {
+		bh_webhook *quick = edit_webhook(h);
+		quick->id = id;
+		quick->revision = 1;
+		g_clear_pointer(&quick->script, g_free);
+		put_webhook(h, quick);
+	}
+}
+
+/* A long run and 120 quick ones, all at once, on a loop that is turned by hand: these do not wait for a slice of his each. */
+static void who_is_quick_does_not_stand_behind_who_computes(void)
+{
+	house *h = open_scripted((const act *const[]){POLITE, NULL}, (const char *const[]){"delivery_loops=1", NULL},
+				 "return { accepts = function() for i = 1, 9000000 do end return true end }", 0);
+	put_quick_webhooks(h);
+	offer(h, WANTED);
+	for (int i = 0; i < 2 * QUICK_WEBHOOKS; i++)
+		hand_over_as(h, &(wish){.webhook = WEBHOOK + 1 + i % QUICK_WEBHOOKS});
+
+	g_autoptr(GError) error = NULL;
+	g_assert_true(bh_loops_prepare(h->loops, h->journal, &error));
+	bh_loop *loop = bh_loops_at(h->loops, 0);
+	do
+		bh_loop_turn(loop);
+	while (loop->turns.waiting.length > 0);
+	g_assert_cmpuint(loop->counts.sent, ==, 1 + 2 * QUICK_WEBHOOKS);
+	g_assert_cmpuint(loop->counts.slices, <, QUICK_WEBHOOKS);
+	bh_loop_end(loop);
+	close_house(h);
+}
+
 /* --- tokens ---------------------------------------------------------------------------------------------- */
 
 #define TOKEN_HEAD "HTTP/1.1 200 OK\r\nContent-Type: application/json\r\n"
@@ -503,6 +539,7 @@ int main(int argc, char **argv)
 	TEST(a_script_without_an_end_is_ended);
 	TEST(a_stop_does_not_wait_for_those_who_compute);
 	TEST(many_that_compute_for_long_all_get_their_turns);
+	TEST(who_is_quick_does_not_stand_behind_who_computes);
 	TEST(a_token_service_is_told_nothing_of_the_event);
 	TEST(who_is_removed_while_he_waits_for_a_token_is_not_sent_to);
 	TEST(who_is_disabled_while_he_waits_for_a_token_is_not_sent_to);
