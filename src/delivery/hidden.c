@@ -245,7 +245,7 @@ static bool shows_any(const bh_hidden *hidden, const GByteArray *bytes)
 
 void bh_hidden_mask_bytes(const bh_hidden *hidden, GByteArray *bytes)
 {
-	if (!shows_any(hidden, bytes))
+	if (bytes->len == 0 || !shows_any(hidden, bytes))
 		return;
 	g_autoptr(GString) text = g_string_new_len((const char *)bytes->data, bytes->len);
 
