@@ -109,6 +109,8 @@ static int push_details(lua_State *lua, const bh_answer *answer)
 {
 	bh_span body = {answer->body ? (const char *)answer->body->data : NULL, answer->body ? answer->body->len : 0};
 
+	if (answer->body_cut && body.size < BH_ANSWER_KEPT_MAX)
+		return end(lua, "The details could not be looked up: the answer broke off before its end.", -1);
 	if (answer->body_cut)
 		return end(lua, "The details could not be looked up: the answer is too long.", -1);
 	if (!bh_lua_json_decode(lua, body))

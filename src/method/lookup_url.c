@@ -2,6 +2,7 @@
 
 #include "base/error.h"
 #include "base/json.h"
+#include "directory/directory.h"
 
 #include <string.h>
 
@@ -101,5 +102,7 @@ char *bh_lookup_url_fill(const char *url, const bh_lookup_subject *subject)
 		g_string_append_uri_escaped(filled, part, NULL, false);
 	}
 	g_string_append(filled, url);
+	if (filled->len > BH_URL_MAX) /* nobody could ask for it, today or tomorrow */
+		return NULL;
 	return g_string_free(g_steal_pointer(&filled), FALSE);
 }

@@ -43,6 +43,10 @@ static bh_span body_of(const bh_answer *answer)
 /* The answer's body, if it is a whole JSON object. */
 static bool parse(bh_json *json, const bh_answer *answer, GError **error)
 {
+	if (answer->body_cut && body_of(answer).size < BH_ANSWER_KEPT_MAX) {
+		g_set_error(error, BH_ERROR, BH_ERROR_IO, "it broke off before its end");
+		return false;
+	}
 	if (answer->body_cut) {
 		g_set_error(error, BH_ERROR, BH_ERROR_LIMIT, "it is longer than %d bytes", BH_ANSWER_KEPT_MAX);
 		return false;

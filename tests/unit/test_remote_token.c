@@ -723,8 +723,10 @@ static void who_shall_ask_when_there_is_nobody_to_ask_any_more_ends(rig *r, gcon
 
 static void without_anything_to_ask_there_are_no_details(rig *r, gconstpointer unused)
 {
-	static const char *const urls[] = {NULL, "https://s/{manager_id}", "https://s/{data.guest}",
-					   "https://s/{data.up}"};
+	g_autofree char *filling = g_strnfill(2037, 'x'),
+			*too_long = g_strdup_printf("https://s/%s{data.contract_uid}", filling);
+	const char *const urls[] = {NULL, "https://s/{manager_id}", "https://s/{data.guest}", "https://s/{data.up}",
+				    too_long};
 	for (size_t i = 0; i < G_N_ELEMENTS(urls); i++) {
 		use_lookup(r, urls[i], false);
 		bh_script *s = begin_lookup(r);

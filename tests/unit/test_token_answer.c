@@ -252,14 +252,25 @@ static void depth_and_size_are_bounded(void)
 
 static void a_cut_answer_is_no_token(void)
 {
-	bh_answer answer = answer_of(200, TOKEN(""), strlen(TOKEN("")));
-	bh_token_answer read;
-	answer.body_cut = true;
-	bh_token_answer_read(&answer, &read);
-	g_assert_null(read.token);
-	g_assert_nonnull(strstr(read.sentence, "longer than 16384 bytes"));
-	bh_token_answer_clear(&read);
-	g_byte_array_unref(answer.body);
+	static const struct {
+		unsigned size;
+		const char *why;
+	} rows[] = {{sizeof TOKEN("") - 1, "broke off before its end"},
+		    {BH_ANSWER_KEPT_MAX, "longer than 16384 bytes"}};
+
+	for (size_t i = 0; i < G_N_ELEMENTS(rows); i++) {
+		bh_answer answer = answer_of(200, TOKEN(""), strlen(TOKEN("")));
+		unsigned before = answer.body->len;
+		bh_token_answer read;
+		g_byte_array_set_size(answer.body, rows[i].size);
+		memset(answer.body->data + before, ' ', rows[i].size - before);
+		answer.body_cut = true;
+		bh_token_answer_read(&answer, &read);
+		g_assert_null(read.token);
+		g_assert_nonnull(strstr(read.sentence, rows[i].why));
+		bh_token_answer_clear(&read);
+		g_byte_array_unref(answer.body);
+	}
 }
 
 static void no_answer_is_told_with_its_reason(void)
