@@ -92,7 +92,7 @@ void bh_sockets_free(bh_sockets *s)
 }
 
 /* False: the socket is not in the set, and cannot be brought in. */
-static bool watch(bh_sockets *s, bh_socket *k, uint32_t events)
+static bool watch_socket(bh_sockets *s, bh_socket *k, uint32_t events)
 {
 	struct epoll_event e = {.events = events, .data.u64 = BH_TRANSPORT_EPOLL_MARK | (uint32_t)k->fd};
 	int operation = !events ? EPOLL_CTL_DEL : !k->watched ? EPOLL_CTL_ADD : EPOLL_CTL_MOD;
@@ -108,7 +108,7 @@ static bool watch(bh_sockets *s, bh_socket *k, uint32_t events)
 static void want(bh_sockets *s, bh_socket *k, uint32_t events)
 {
 	k->wanted = events;
-	if (!watch(s, k, events)) /* the transfer will run into its time-out */
+	if (!watch_socket(s, k, events)) /* the transfer will run into its time-out */
 		bh_log(BH_ERR, "transport", "cannot watch a socket", BH_STR("why", g_strerror(errno)));
 }
 
@@ -149,12 +149,12 @@ static uint32_t events_of(int what)
 static void let_go(bh_sockets *s, bh_socket *k, bool http2)
 {
 	if (!k->endpoint) {
-		(void)watch(s, k, 0); /* it may be closed already */
+		(void)watch_socket(s, k, 0); /* it may be closed already */
 		forget(s, k);
 		return;
 	}
 	k->wanted = 0;
-	if (!watch(s, k, EPOLLIN)) {
+	if (!watch_socket(s, k, EPOLLIN)) {
 		forget(s, k); /* closed without telling */
 		return;
 	}
@@ -188,7 +188,7 @@ static void give_up(bh_sockets *s, bh_socket *k)
 	shutdown(k->fd, SHUT_RDWR); /* what comes from now on is refused by the kernel, so there is an end */
 	while (recv(k->fd, waste, sizeof waste, MSG_DONTWAIT) > 0)
 		;
-	(void)watch(s, k, 0);
+	(void)watch_socket(s, k, 0);
 }
 
 bool bh_sockets_event(bh_sockets *s, int fd)
@@ -200,7 +200,7 @@ bool bh_sockets_event(bh_sockets *s, int fd)
 	if (k->idle)
 		give_up(s, k);
 	else
-		(void)watch(s, k, 0); /* HTTP/2 */
+		(void)watch_socket(s, k, 0); /* HTTP/2 */
 	return false;
 }
 
